@@ -1,0 +1,87 @@
+"""Text files in which the kernel shows and takes values: /proc, /sys and the cgroup trees."""
+
+import os
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .syscalls import SyscallError, note
+
+
+def read(path: str, dirfd: int | None = None) -> str:
+    """The whole text of a kernel file."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dirfd)
+    try:
+        chunks = []
+        while chunk := os.read(fd, 65536):
+            chunks.append(chunk)
+    finally:
+        os.close(fd)
+    return b"".join(chunks).decode("utf-8", "surrogateescape")
+
+
+def write(path: str, text: str, dirfd: int | None = None) -> None:
+    """Write a value to a kernel file, in one write(2) as these files demand.
+
+    Raises:
+        SyscallError: naming open or write, with the file's path.
+    """
+    start = time.monotonic_ns()
+    call = "open"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=dirfd)
+        try:
+            call = "write"
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+    except OSError as error:
+        note(call, f"{path!r}, {text!r}", -(error.errno or 0), start)
+        raise SyscallError(call, error.errno or 0, path) from None
+    note("write", f"{path!r}, {text!r}", len(text), start)
+
+
+def pairs(text: str) -> dict[str, int]:
+    """A flat keyed file ("oom 0\\noom_kill 1") as a dictionary; lines of another form are left out."""
+    found = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        if value.strip().lstrip("-").isdigit():
+            found[key] = int(value)
+    return found
+
+
+def start_time(pid: int | str) -> int:
+    """When a process started, in clock ticks since boot: with the pid, the name of one process. proc_pid_stat(5)."""
+    # The second field may itself hold spaces and parentheses: count from the last ")".
+    return int(read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
+
+
+def boot_id() -> str:
+    """The name of this boot of the kernel. random(4)."""
+    return read("/proc/sys/kernel/random/boot_id").strip()
+
+
+class MountLine(NamedTuple):
+    """One line of mountinfo, proc_pid_mountinfo(5)."""
+
+    line: str
+    root: str
+    mount_point: str
+    options: tuple[str, ...]
+    propagation: tuple[str, ...]
+    fstype: str
+    source: str
+    super_options: tuple[str, ...]
+
+
+def mountinfo(pid: int | str = "self") -> Iterator[MountLine]:
+    """The mounts of a process's mount namespace, in the order of mounting."""
+    for line in read(f"/proc/{pid}/mountinfo").splitlines():
+        left, _, right = line.partition(" - ")
+        fields, tail = left.split(" "), right.split(" ")
+        point = fields[4].encode().decode("unicode_escape") if "\\" in fields[4] else fields[4]
+        yield MountLine(
+            line, fields[3], point, tuple(fields[5].split(",")), tuple(fields[6:]),
+            tail[0], tail[1], tuple(tail[2].split(",")),
+        )  # fmt: skip

@@ -1,0 +1,111 @@
+"""A step: one primitive applied once. Plain data that can be printed, compared, sent as JSON, and applied.
+
+Each step lives in the room of its primitive (`primitives/`) and knows four things: how to `apply` itself, how it is undone
+where the kernel does not do that by itself (`undo`), why the kernel may refuse it (`explain`), and how to see its effect
+(`see`, a command that a student can type, and `man`, the page to read).
+"""
+
+import base64
+import dataclasses
+from typing import Any, ClassVar, Literal, Self, dataclass_transform
+
+Lane = Literal["outside", "inside"]
+
+#: Every kind of step, by name. Rooms fill it as they are imported.
+KINDS: dict[str, type["Step"]] = {}
+
+
+class World:
+    """What a lane knows while it runs. It never leaves its process; nothing in it is needed to undo."""
+
+    def __init__(self) -> None:
+        self.pid = 0  # outside: the child as the launcher sees it
+        self.pidfd = -1
+        self.id_base = 0  # outside: the first host id of the claimed range
+        self.held: dict[str, int] = {}  # outside: descriptors that must outlive the launcher (locks)
+        self.trees: dict[str, int] = {}  # detached mounts, made outside, attached inside
+        self.root = ""  # inside: where the new root is being prepared; "" once it is "/"
+        self.host_namespaces: dict[str, str] = {}  # the launcher's own, to refuse a step that would spoil the host
+        self.console = -1  # inside: the master of the console, to be sent outside
+        self.started = 0.0
+
+    def at(self, path: str) -> str:
+        """A path of the container, as it is reached right now."""
+        return self.root + path
+
+
+@dataclass_transform(frozen_default=True)
+class Step:
+    """Base of all steps. A subclass becomes a frozen dataclass and is known by its name."""
+
+    lane: ClassVar[Lane] = "inside"
+    man: ClassVar[str] = ""
+    see: ClassVar[str] = ""
+    #: The kind of namespace that this step changes for everybody in it ("mount", "uts" …), or "". The interpreter
+    #: refuses such a step while it is still in the launcher's own namespace of that kind.
+    touches: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        KINDS[cls.__name__] = dataclasses.dataclass(frozen=True)(cls)
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def apply(self, world: World) -> object:
+        """Do it. What is returned (or None) is shown in the trace."""
+        raise NotImplementedError
+
+    def undo(self) -> None:
+        """Take back what the kernel does not take back itself. Needs nothing but this data; may be called twice."""
+
+    @property
+    def leaves_something(self) -> bool:
+        """Whether `undo` has anything to do: only then is the step written into the ledger."""
+        return type(self).undo is not Step.undo
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        """(condition, cure) for this refusal, read from the machine right where it happened."""
+        return "", ""
+
+    def __str__(self) -> str:
+        def shown(value: object) -> str:
+            if isinstance(value, bytes):
+                return f"<{len(value)} bytes>"
+            return repr(list(value)) if isinstance(value, tuple) and not hasattr(value, "_fields") else repr(value)
+
+        fields = (f"{f.name}={shown(getattr(self, f.name))}" for f in dataclasses.fields(self)  # type: ignore[arg-type]
+                  if getattr(self, f.name) != f.default)  # fmt: skip
+        return f"{self.name}({', '.join(fields)})"
+
+    def to_json(self) -> dict[str, Any]:
+        """The step as JSON types: its name under "step", its fields beside it; bytes as {"base64": text}."""
+        return {"step": self.name, **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The step that `to_json` wrote. Raises ValueError for a name or field that is not known."""
+        kind = KINDS.get(data.get("step", ""))
+        if kind is None or not issubclass(kind, cls):
+            raise ValueError(f"there is no step called {data.get('step')!r}")
+        fields = {key: _rebuilt(value) for key, value in data.items() if key != "step"}
+        try:
+            return kind(**fields)  # type: ignore[return-value]
+        except TypeError as error:
+            raise ValueError(f"{data['step']}: {error}") from None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _rebuilt(value: object) -> object:
+    if isinstance(value, dict) and set(value) == {"base64"}:
+        return base64.b64decode(value["base64"])
+    if isinstance(value, list):
+        return tuple(_rebuilt(v) for v in value)
+    return value
