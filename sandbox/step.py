@@ -7,6 +7,7 @@ where the kernel does not do that by itself (`undo`), why the kernel may refuse 
 
 import base64
 import dataclasses
+import socket
 from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
 Lane = Literal["outside", "inside"]
@@ -19,15 +20,18 @@ class World:
     """What a lane knows while it runs. It never leaves its process; nothing in it is needed to undo."""
 
     def __init__(self) -> None:
-        self.pid = 0  # outside: the child as the launcher sees it
+        self.pid = -1  # outside: the child as the launcher sees it; 0 in the child itself
         self.pidfd = -1
         self.id_base = 0  # outside: the first host id of the claimed range
         self.held: dict[str, int] = {}  # outside: descriptors that must outlive the launcher (locks)
-        self.trees: dict[str, int] = {}  # detached mounts, made outside, attached inside
-        self.root = ""  # inside: where the new root is being prepared; "" once it is "/"
-        self.host_namespaces: dict[str, str] = {}  # the launcher's own, to refuse a step that would spoil the host
+        self.streams: tuple[int, ...] = ()  # outside: what becomes the child's standard streams
+        self.trees: dict[str, int] = {}  # detached mounts by name: made outside or inside, attached inside
+        self.scratch = ""  # inside: the tmpfs in which the new root is put together
+        self.root = ""  # inside: where the new root is; "" once it is "/"
+        self.own_namespaces: dict[str, str] = {}  # the launcher's, to refuse a step that would spoil the host
         self.console = -1  # inside: the master of the console, to be sent outside
-        self.started = 0.0
+        self.home = ""  # inside: the home directory of the user who was become
+        self.wire: socket.socket | None = None  # to the other lane
 
     def at(self, path: str) -> str:
         """A path of the container, as it is reached right now."""
@@ -52,6 +56,13 @@ class Step:
     def name(self) -> str:
         return type(self).__name__
 
+    def choose(self, world: World) -> Self:
+        """The step with its free choices made (which id range, which cgroup folders), before anything is done.
+
+        What is chosen is written into the ledger first; so `undo` knows it whatever happens.
+        """
+        return self
+
     def apply(self, world: World) -> object:
         """Do it. What is returned (or None) is shown in the trace."""
         raise NotImplementedError
@@ -74,13 +85,15 @@ class Step:
                 return f"<{len(value)} bytes>"
             return repr(list(value)) if isinstance(value, tuple) and not hasattr(value, "_fields") else repr(value)
 
-        fields = (f"{f.name}={shown(getattr(self, f.name))}" for f in dataclasses.fields(self)  # type: ignore[arg-type]
-                  if getattr(self, f.name) != f.default)  # fmt: skip
-        return f"{self.name}({', '.join(fields)})"
+        told = ((name, value) for name, value, default in self._fields() if value != default)
+        return f"{self.name}({', '.join(f'{name}={shown(value)}' for name, value in told)})"
 
     def to_json(self) -> dict[str, Any]:
         """The step as JSON types: its name under "step", its fields beside it; bytes as {"base64": text}."""
-        return {"step": self.name, **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
+        return {"step": self.name, **{name: _plain(value) for name, value, _ in self._fields()}}
+
+    def _fields(self) -> list[tuple[str, object, object]]:
+        return [(f.name, getattr(self, f.name), f.default) for f in dataclasses.fields(self)]  # type: ignore[arg-type]
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -90,7 +103,7 @@ class Step:
             raise ValueError(f"there is no step called {data.get('step')!r}")
         fields = {key: _rebuilt(value) for key, value in data.items() if key != "step"}
         try:
-            return kind(**fields)  # type: ignore[return-value]
+            return kind(**fields)
         except TypeError as error:
             raise ValueError(f"{data['step']}: {error}") from None
 

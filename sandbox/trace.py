@@ -34,7 +34,9 @@ class Trace:
 
     @classmethod
     def from_json(cls, rows: list[list[Any]]) -> "Trace":
-        entries = (Entry(*fields, tuple(Call(*call) for call in calls)) for *fields, calls in rows)
+        entries = []
+        for lane, step, start, end, result, calls in rows:
+            entries.append(Entry(lane, step, start, end, result, tuple(Call(*call) for call in calls)))
         return cls(tuple(sorted(entries, key=lambda entry: entry.start)))
 
     def to_json(self) -> list[list[Any]]:

@@ -64,6 +64,10 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 SECCOMP_MODE_FILTER = 2
 
+# ioctl_pidfd(2), Linux 6.13; with struct pidfd_info in its first version, 64 bytes
+PIDFD_GET_INFO = 0xC040FF0B
+PIDFD_INFO_EXIT = 8
+
 # capset(2)
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
 

@@ -51,10 +51,24 @@ def pairs(text: str) -> dict[str, int]:
     return found
 
 
+def _stat(pid: int | str) -> list[str]:
+    # The second field may itself hold spaces and parentheses: count from the last ")".
+    return read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
 def start_time(pid: int | str) -> int:
     """When a process started, in clock ticks since boot: with the pid, the name of one process. proc_pid_stat(5)."""
-    # The second field may itself hold spaces and parentheses: count from the last ")".
-    return int(read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
+    return int(_stat(pid)[19])
+
+
+def is_zombie(pid: int | str) -> bool:
+    """Whether a process has ended and only waits to be asked how. proc_pid_stat(5)."""
+    return _stat(pid)[0] in "ZX"
+
+
+def parent(pid: int | str) -> int:
+    """The pid of a process's parent. proc_pid_stat(5)."""
+    return int(_stat(pid)[1])
 
 
 def boot_id() -> str:
@@ -85,3 +99,14 @@ def mountinfo(pid: int | str = "self") -> Iterator[MountLine]:
             line, fields[3], point, tuple(fields[5].split(",")), tuple(fields[6:]),
             tail[0], tail[1], tuple(tail[2].split(",")),
         )  # fmt: skip
+
+
+def fs_type(path: str) -> str:
+    """The file system that `path` lies on, as mountinfo calls it ("ext4", "tmpfs"), or "" if the mount is not shown there."""
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        # The descriptor knows its mount; comparing names would go wrong under a mount that hides another. proc_pid_fdinfo(5)
+        mount_id = read(f"/proc/self/fdinfo/{fd}").partition("mnt_id:")[2].split()[0]
+    finally:
+        os.close(fd)
+    return next((m.fstype for m in mountinfo() if m.line.partition(" ")[0] == mount_id), "")

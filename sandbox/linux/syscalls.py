@@ -7,7 +7,6 @@ these doors is traced without having to report anything.
 
 import ctypes
 import os
-import platform
 import time
 from collections.abc import Callable
 from typing import Any
@@ -129,6 +128,11 @@ def prctl(option: int, *values: int) -> int:
     return _call("prctl", _libc.prctl, option, *padded, shown=f"{option}, {', '.join(map(str, values))}")
 
 
+def set_name(name: str) -> None:
+    """What `ps` shows of this process: 15 bytes. prctl(2), PR_SET_NAME."""
+    _call("prctl", _libc.prctl, c.PR_SET_NAME, _text(name), 0, 0, 0, shown=f"PR_SET_NAME, {name!r}")
+
+
 # --- mounts ---------------------------------------------------------------------------------------------------------
 
 
@@ -147,7 +151,7 @@ def umount2(target: str, flags: int = 0) -> None:
 
 def pivot_root(new_root: str, put_old: str) -> None:
     """pivot_root(2)."""
-    number = c.SYS_PIVOT_ROOT[platform.machine()]
+    number = c.SYS_PIVOT_ROOT[os.uname().machine]
     _syscall("pivot_root", number, _text(new_root), _text(put_old), shown=f"{new_root!r}, {put_old!r}", path=new_root)
 
 

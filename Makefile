@@ -1,0 +1,58 @@
+# make setup   a virtual environment in .venv          make test    all tests, as root or as an ordinary user
+# make lab     the first lesson in JupyterLab          make lint    ruff and mypy
+# make demo    the lessons, run, as HTML in build/     make bench   how fast, beside other programs
+.PHONY: help setup system lab test bench lint demo
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ok
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Programs that are used when they are there, and Debian's packages of them.
+SYSTEM := busybox:busybox-static newuidmap:uidmap setpriv:util-linux ip:iproute2
+
+help:
+	@sed -n '/^# make/s/^# //p' $(MAKEFILE_LIST)
+
+setup: $(STAMP)
+
+# The first Python from 3.11 on that can make a virtual environment.
+find_python = for python in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do \
+	$$python -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; done
+
+# Root installs what is missing; anybody else is told. Only Python is needed at once: the rest is looked for when it is used.
+system:
+	@missing=; $(find_python); [ -n "$$python" ] || missing="python3-venv"; \
+	for pair in $(SYSTEM); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; } >/dev/null \
+		|| echo "could not install:$$missing"; \
+	else echo "missing, some things will not work without: sudo apt-get install $$missing"; fi
+
+$(STAMP): pyproject.toml
+	@$(MAKE) --no-print-directory system
+	@$(find_python); [ -n "$$python" ] || { echo "a Python of 3.11 or newer with venv is needed: sudo apt-get install python3-venv"; exit 1; }; \
+	$$python -m venv --clear $(VENV)
+	$(BIN)/pip install -q -e '.[lab,test]'
+	@touch $@
+
+# Jupyter itself takes the next port when 8888 is busy.
+lab: setup
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) \
+		$(if $(DISPLAY)$(WAYLAND_DISPLAY)$(BROWSER),,--no-browser) notebooks/01_process.ipynb
+
+test: setup
+	$(BIN)/pytest $(ARGS)
+
+bench: setup
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+demo: setup
+	$(BIN)/jupyter nbconvert --to html --execute --output-dir build notebooks/*.ipynb

@@ -1,0 +1,123 @@
+"""The keeper: parent of the launcher and of every container. It holds, reaps, and starts the launcher again. Little else.
+
+It must not die, so it does almost nothing: it never looks into a message that is not from its own launcher, opens no file
+and touches no container.
+"""
+
+import fcntl
+import os
+import select
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+from ..linux import constants as c
+from ..linux import syscalls
+from . import protocol, server
+
+
+class Keeper:
+    """What is held: descriptors by container, and exits that no launcher has acknowledged yet."""
+
+    def __init__(self, runtime: str, home: str, listener: socket.socket) -> None:
+        self.runtime, self.home, self.listener = runtime, home, listener
+        self.held: dict[str, dict[str, int]] = {}
+        self.exits: dict[int, int] = {}  # pid → status as wait(2) gives it
+        self.launcher = -1
+        self.wire: socket.socket
+
+    def start_launcher(self) -> None:
+        """Fork a launcher, which inherits all that is held."""
+        self.wire, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.launcher = os.fork()
+        if self.launcher == 0:
+            self.wire.close()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            server.main(self.runtime, self.home, self.listener, theirs, self.held, self.exits)
+        theirs.close()
+        self.wire.setblocking(False)
+
+    def listen(self) -> bool:
+        """One message of the launcher; False when it asks for the end."""
+        try:
+            message, fds = protocol.receive(self.wire)
+        except BlockingIOError:
+            return True
+        if message is None:
+            return True  # it died: SIGCHLD tells
+        if message["do"] == "hold":
+            held = self.held.setdefault(message["id"], {})
+            for label, fd in zip(message["labels"], fds, strict=True):
+                if label in held:
+                    os.close(held[label])
+                held[label] = fd
+        elif message["do"] == "drop":
+            for fd in self.held.pop(message["id"], {}).values():
+                os.close(fd)
+            self.exits.pop(message.get("pid", 0), None)
+        return bool(message["do"] != "end")
+
+    def reap(self) -> None:
+        """Every child that ended: a container's status is kept until the launcher acknowledges it."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self.launcher:
+                while self._pending():
+                    self.listen()  # what it said before it died still counts
+                self.wire.close()
+                self.start_launcher()
+                continue
+            self.exits[pid] = status
+            try:
+                protocol.send(self.wire, {"pid": pid, "status": status})
+            except OSError:
+                continue  # it died: the next one inherits the exit
+
+    def _pending(self) -> bool:
+        return bool(select.select([self.wire], [], [], 0)[0]) and bool(self.wire.recv(1, socket.MSG_PEEK))
+
+
+def main(runtime: str, home: str) -> NoReturn:
+    """Be the keeper of one state folder; ends at once if it has one already."""
+    lock = os.open(f"{runtime}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os._exit(0)
+    os.chdir("/")
+    syscalls.prctl(c.PR_SET_CHILD_SUBREAPER, 1)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    path = f"{runtime}/socket"
+    if os.path.exists(path):
+        os.unlink(path)  # of a keeper that was killed: we hold the lock
+    listener.bind(path)
+    listener.listen(128)
+    wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.set_wakeup_fd(woken)
+    syscalls.set_name("sandbox-keeper")
+    keeper = Keeper(runtime, home, listener)
+    keeper.start_launcher()
+    poll = select.poll()
+    poll.register(wake, select.POLLIN)
+    go_on = True
+    watched = -1
+    while go_on:
+        if watched != keeper.wire.fileno():
+            watched = keeper.wire.fileno()
+            poll.register(watched, select.POLLIN)
+        for fd, _ in poll.poll():
+            if fd == wake:
+                os.read(wake, 4096)
+                keeper.reap()
+            elif fd == keeper.wire.fileno():
+                go_on = keeper.listen()
+    os.unlink(path)
+    sys.exit(0)

@@ -1,0 +1,83 @@
+"""The ledger: for every container, what was about to be made and must be undone. Written before the act, on tmpfs.
+
+One file a container, lines of JSON: first what is intended (with the steps to undo), then, before the child may go on, who
+it is. A launcher that starts reads it: what still runs is adopted, the rest is undone. A torn last line was not acted on.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from ..linux import files
+from ..step import Step
+
+Entry = dict[str, Any]
+
+
+class Ledger:
+    """The folder `path`, on tmpfs."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        os.makedirs(path, mode=0o700, exist_ok=True)
+
+    def intend(self, name: str, entry: Entry, steps: list[Step]) -> list[dict[str, Any]]:
+        """Note what is about to be done; returns the steps to undo. Raises FileExistsError while the name is in use."""
+        undoable = [step.to_json() for step in steps if step.leaves_something]
+        fd = os.open(f"{self.path}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, json.dumps({**entry, "name": name, "undo": undoable}).encode() + b"\n")
+        finally:
+            os.close(fd)
+        return undoable
+
+    def add(self, name: str, more: Entry) -> None:
+        """Note what is known by now."""
+        fd = os.open(f"{self.path}/{name}", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            os.write(fd, json.dumps(more).encode() + b"\n")
+        finally:
+            os.close(fd)
+
+    def close(self, name: str) -> None:
+        """All is undone."""
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self.path}/{name}")
+
+    def entries(self) -> Iterator[Entry]:
+        """Every container that holds something, with all that is noted of it."""
+        for name in sorted(os.listdir(self.path)):
+            if entry := self.entry(name):
+                yield entry
+
+    def entry(self, name: str) -> Entry | None:
+        """What is noted of one container."""
+        try:
+            text = files.read(f"{self.path}/{name}")
+        except FileNotFoundError:
+            return None
+        entry: Entry = {"name": name, "undo": []}
+        for line in text.splitlines():
+            try:
+                entry |= json.loads(line)
+            except ValueError:
+                break
+        return entry
+
+
+def undo(steps: list[dict[str, Any]]) -> None:
+    """Undo the steps, last first. Each may have been done wholly, partly or not at all."""
+    for data in reversed(steps):
+        Step.from_json(data).undo()
+
+
+def is_alive(entry: Entry) -> bool:
+    """Whether the container's PID 1 is still the same process: same number, same start, same boot."""
+    if not entry.get("pid") or entry.get("boot") != files.boot_id():
+        return False
+    try:
+        return files.start_time(entry["pid"]) == entry["start_time"] and not files.is_zombie(entry["pid"])
+    except OSError:
+        return False

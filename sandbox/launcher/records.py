@@ -1,0 +1,21 @@
+"""What is kept of a finished run: its outcome and its log."""
+
+import os
+from typing import Any
+
+from ..store import Home
+
+_KEPT = ("name", "exit_code", "reason", "begun", "ended", "usage", "trace", "event", "error")
+
+
+def keep(home: Home, request: dict[str, Any], message: dict[str, Any]) -> None:
+    """Write the record of a container that ended. Its log goes with it, unless the container itself stays on the shelf."""
+    record = {key: message[key] for key in _KEPT if key in message}
+    record |= {"name": request["name"], "image": request.get("spec", {}).get("image", ""), "spec": request.get("spec")}
+    log = request.get("log", "")
+    home.write_record(record, log if log and not request.get("keep") and os.path.exists(log) else "")
+
+
+def last(home: Home, name: str) -> dict[str, Any] | None:
+    """The newest record of that name."""
+    return next((record for record in home.records() if record["name"] == name), None)

@@ -1,0 +1,241 @@
+"""One process that the launcher started: a container's first, or one that `exec` put beside it. From its plan to its end."""
+
+import fcntl
+import os
+import signal
+import socket
+import time
+from contextlib import suppress
+from typing import Any
+
+from .. import logs
+from ..errors import SandboxError
+from ..linux import constants as c
+from ..linux import files, syscalls
+from ..plan import Plan
+from ..primitives import cgroups
+from ..step import World
+from . import inside, protocol
+from .ledger import Ledger, undo
+
+Directories = tuple[tuple[str, str], ...]
+
+
+class Run:
+    """The life of one process. The server calls its `on_…` methods as things happen; it never waits."""
+
+    def __init__(self, name: str, request: dict[str, Any], client: socket.socket | None) -> None:
+        self.name = name
+        self.request = request
+        self.container: str = request.get("in", "")  # for exec: the container it runs in
+        self.foreground: bool = request.get("foreground", False)
+        self.waiting: list[socket.socket] = [client] if client else []
+        self.world = World()
+        self.rows: list[list[Any]] = []
+        self.cgroups: Directories = ()
+        self.undo: list[dict[str, Any]] = []
+        self.log = logs.LogWriter(request.get("log", ""))
+        self.outputs: dict[int, str] = {}  # read ends of a detached container's streams
+        self.console = -1
+        self.attached: socket.socket | None = None  # who has the console now
+        self.running = False  # the program has begun
+        self.failure: dict[str, Any] | None = None
+        self.stopping = ""  # why we are ending it: "timeout", "stopped"
+        self.begun = time.time()
+
+    # --- the start --------------------------------------------------------------------------------------------------
+
+    def start(self, streams: list[int], namespaces: dict[str, str], ledger: Ledger, boot: str) -> None:
+        """Apply the outside lane. In the child, never returns."""
+        plan = Plan.from_json(self.request["plan"])
+        self.world.own_namespaces = namespaces
+        self.world.wire, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for wire in (self.world.wire, theirs):
+            protocol.enlarge(wire)
+        self.world.streams = tuple(streams) or self._own_streams()
+        observe = bool(self.request.get("calls"))
+        step = plan.outside[0]
+        try:
+            syscalls.observe(observe)
+            chosen = [step.choose(self.world) for step in plan.outside]
+            if not self.container:
+                self.undo = ledger.intend(self.name, {**self._facts(), "boot": boot}, chosen)
+            for step in chosen:
+                if isinstance(step, cgroups.JoinCgroups):
+                    self.cgroups = step.directories
+                if step.name == "Go" and not self.container:
+                    # The last moment: from here on a container runs, and whoever comes after us must know it.
+                    ledger.add(self.name, self.identity())
+                inside.run(step, self.world, "outside", self.rows)
+                if self.world.pid == 0:
+                    self._be_child(plan, theirs, observe)
+        except BaseException as error:
+            self.failure = inside.refusal(step, error, self.world).to_json()
+        finally:
+            syscalls.observe(False)
+            theirs.close()
+            for fd in self.world.streams:
+                os.close(fd)
+        self.world.wire.setblocking(False)
+
+    def _be_child(self, plan: Plan, wire: socket.socket, observe: bool) -> None:
+        for standard, fd in enumerate(self.world.streams):
+            os.dup2(fd, standard)
+        os.dup2(wire.fileno(), inside.WIRE, inheritable=False)
+        # What the launcher holds is not the container's business (CVE-2024-21626).
+        syscalls.close_range(inside.WIRE + 1)
+        self.world.wire = socket.socket(fileno=inside.WIRE)
+        inside.become(plan.inside, self.world, observe)
+
+    def _own_streams(self) -> tuple[int, ...]:
+        """Streams for a process whose client gave none: nothing to read, and two pipes into the log."""
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        if self.request.get("terminal"):
+            return null, os.dup(null), os.dup(null)
+        ends = []
+        for stream in ("stdout", "stderr"):
+            read, write = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(read, False)
+            self.outputs[read] = stream
+            ends.append(write)
+        return (null, *ends)
+
+    def _facts(self) -> dict[str, Any]:
+        keys = ("spec", "foreground", "timeout", "terminal", "log", "keep")
+        return {"begun": self.begun, **{key: self.request[key] for key in keys if key in self.request}}
+
+    def identity(self) -> dict[str, Any]:
+        """Who the process is, for the ledger: enough for another launcher to adopt it."""
+        base, cgroup = self.world.id_base, [list(pair) for pair in self.cgroups]
+        return {"pid": self.world.pid, "start_time": files.start_time(self.world.pid), "id_base": base, "cgroups": cgroup}
+
+    def held(self) -> dict[str, int]:
+        """The descriptors that must outlive this launcher, by label."""
+        streams = {stream: fd for fd, stream in self.outputs.items()}
+        console = {"console": self.console} if self.console >= 0 else {}
+        return {**self.world.held, **streams, **console}
+
+    @classmethod
+    def adopt(cls, entry: dict[str, Any], held: dict[str, int]) -> "Run":
+        """Take over what another launcher started."""
+        run = cls(entry["name"], entry, None)
+        run.world.pid, run.world.id_base = entry["pid"], entry["id_base"]
+        run.cgroups = tuple((name, path) for name, path in entry["cgroups"])
+        run.undo, run.begun, run.running = entry["undo"], entry["begun"], True
+        run.outputs = {fd: label for label, fd in held.items() if label in ("stdout", "stderr")}
+        run.console = held.get("console", -1)
+        run.world.held = {label: fd for label, fd in held.items() if label == "ids"}
+        return run
+
+    # --- while it runs ----------------------------------------------------------------------------------------------
+
+    def on_wire(self) -> bool:
+        """Hear what the child says; False when it will say no more."""
+        assert self.world.wire is not None
+        while True:
+            try:
+                message, fds = protocol.receive(self.world.wire)
+            except BlockingIOError:
+                return True
+            if message is None:
+                self.world.wire.close()
+                if self.rows and self.rows[-1][3] == 0:
+                    self.rows[-1][3] = time.monotonic_ns()
+                return False
+            if "trace" in message:
+                self.rows.extend(message["trace"])
+                self.running = True
+            if "failed" in message:
+                self.failure, self.running = message["failed"], False
+            for fd in fds:
+                self.console = fd
+                os.set_blocking(fd, False)
+
+    def on_output(self, fd: int) -> bool:
+        """Move what a detached container wrote into its log; False at the end of the stream."""
+        try:
+            data = os.read(fd, 65536)
+        except BlockingIOError:
+            return True
+        except OSError:  # EIO: no one has the terminal open just now. pty(7)
+            data = b""
+        if data:
+            self.log.write(self.outputs.get(fd, "stdout"), data)
+        return bool(data)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to the process; SIGKILL reaches everybody in the container, frozen or not."""
+        if number == signal.SIGKILL and not self.container and self.cgroups:
+            cgroups.kill(self.cgroups)
+        with suppress(ProcessLookupError):
+            syscalls.pidfd_send_signal(self.world.pidfd, number)
+
+    def ignores(self, number: int) -> bool:
+        """Whether a signal would be lost: PID 1 gets only those that it has a handler for. pid_namespaces(7)."""
+        try:
+            lines = files.read(f"/proc/{self.world.pid}/status").splitlines()
+        except OSError:
+            return False
+        caught = next((int(line.split()[1], 16) for line in lines if line.startswith("SigCgt")), 0)
+        return not caught >> (number - 1) & 1
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def finish(self, status: int | None) -> dict[str, Any]:
+        """Read why it ended, undo what the kernel leaves, and say both. `status` is wait(2)'s; None: nobody knows."""
+        message: dict[str, Any] = {"event": "exited", "name": self.name, "trace": self.rows, "begun": self.begun}
+        message |= {"ended": time.time(), **outcome(status)}
+        if not self.container:
+            message |= {"reason": self._reason(message), "usage": self._usage()}
+            try:
+                undo(self.undo)
+            except (OSError, SandboxError) as error:
+                message["left"] = str(error)
+        elif self.stopping:
+            message["reason"] = self.stopping
+        if self.failure:
+            message |= {"event": "failed", "error": self.failure}
+        return message
+
+    def _reason(self, message: dict[str, Any]) -> str:
+        killed = message["exit_code"] == 128 + signal.SIGKILL
+        if killed and not self.stopping and (kills := cgroups.oom_kills(self.cgroups)):
+            return f"oom {kills}"
+        return self.stopping or str(message.get("reason", ""))
+
+    def _usage(self) -> dict[str, Any]:
+        used = cgroups.glance(self.cgroups)
+        return {"cpu_seconds": used.cpu_seconds, "memory_peak": used.memory_peak, "memory": used.memory}
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        for fd in list(self.outputs):
+            while self.on_output(fd):
+                pass
+        self.log.close()
+        for fd in {self.world.pidfd, self.console, *self.outputs, *self.world.held.values(), *self.world.trees.values()} - {
+            -1
+        }:
+            os.close(fd)
+        if self.world.wire is not None:
+            self.world.wire.close()
+
+
+def outcome(status: int | None) -> dict[str, Any]:
+    """A wait(2) status as exit code (128 + signal for a killed process, as shells have it) and reason."""
+    if status is None:
+        return {"exit_code": -1, "reason": "exit status unknown: it ended while nobody of ours was there to be told"}
+    code = os.waitstatus_to_exitcode(status)
+    return {"exit_code": code, "reason": ""} if code >= 0 else {"exit_code": 128 - code, "reason": f"signal {-code}"}
+
+
+def exit_of_stranger(pidfd: int) -> int | None:
+    """How a process that is not our child ended, where the kernel still tells (Linux 6.15). ioctl_pidfd(2)."""
+    buffer = bytearray(64)
+    buffer[0] = c.PIDFD_INFO_EXIT
+    try:
+        fcntl.ioctl(pidfd, c.PIDFD_GET_INFO, buffer)
+    except OSError:
+        return None
+    mask = int.from_bytes(buffer[:8], "little")
+    return int.from_bytes(buffer[60:64], "little", signed=True) if mask & c.PIDFD_INFO_EXIT else None

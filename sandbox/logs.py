@@ -1,0 +1,57 @@
+"""The log of a container: what it wrote, when, and to which stream. One JSON object a line, the older half in a second file.
+
+{"time": seconds since the epoch, "stream": "stdout" or "stderr", "log": text}; bytes that are not UTF-8 are kept as lone
+surrogates (PEP 383), so nothing is lost.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+
+#: A log takes at most twice this many bytes; what is older goes.
+ROTATE_AT = 8 << 20
+
+
+class LogWriter:
+    """Appends to a log; opens the file with the first write."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd = -1
+        self._size = 0
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Add one piece of output."""
+        if self._fd < 0:
+            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._size = os.fstat(self._fd).st_size
+        line = {"time": time.time(), "stream": stream, "log": data.decode("utf-8", "surrogateescape")}
+        self._size += os.write(self._fd, json.dumps(line).encode() + b"\n")
+        if self._size > ROTATE_AT:
+            self.close()
+            os.replace(self.path, f"{self.path}.1")
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def read(path: str) -> Iterator[tuple[float, str, bytes]]:
+    """(time, stream, bytes) of each piece of a log, oldest first; a torn last line is left out."""
+    for part in (f"{path}.1", path):
+        try:
+            with open(path if part == path else part, "rb") as file:
+                yield from (piece for line in file if (piece := parse(line)))
+        except FileNotFoundError:
+            continue
+
+
+def parse(line: bytes) -> tuple[float, str, bytes] | None:
+    """One line of a log, or None where it is torn."""
+    try:
+        entry = json.loads(line)
+        return entry["time"], entry["stream"], entry["log"].encode("utf-8", "surrogateescape")
+    except (ValueError, KeyError):
+        return None

@@ -1,0 +1,287 @@
+"""Plan: how a container is made. Two lists of steps, compiled from a Spec, that read like the lesson.
+
+    outside   what the launcher does on the host
+    inside    what the new process does to itself, until it becomes the program
+
+A plan is plain data. It is made without privileges; it can be printed, compared, sent as JSON, and edited.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .errors import InvalidOption
+from .primitives import seccomp
+from .primitives.barrier import Go, WaitForGo
+from .primitives.capabilities import DropBoundingSet, SetCapabilities
+from .primitives.cgroups import JoinCgroups, MakeCgroups, SetLimits
+from .primitives.devices import MakeDev
+from .primitives.mounts import (
+    AttachTree,
+    MakePrivate,
+    MakeReadOnly,
+    Mask,
+    MountFilesystem,
+    MountScratch,
+    OpenTree,
+    PivotRoot,
+    ReadOnlyRoot,
+)
+from .primitives.namespaces import Clone, Enter, SetHostname, UnshareCgroupNamespace
+from .primitives.network import BringUpLoopback
+from .primitives.overlay import MountOverlay
+from .primitives.process import ChangeDirectory, Exec, GiveStreams, ResetProcess, SetUser
+from .primitives.seccomp import InstallSeccomp, SetNoNewPrivileges
+from .primitives.terminal import OpenConsole, TakeTerminal
+from .primitives.users import BecomeRoot, ClaimIds, MapIds
+from .spec import Mount, Process, Spec
+from .step import Step
+
+#: Steps without which there is no child, no barrier and no program: a plan without them is not a plan.
+ESSENTIAL = {"Clone", "Enter", "Go", "WaitForGo", "Exec"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of the two lanes, in order."""
+
+    outside: tuple[Step, ...]
+    inside: tuple[Step, ...]
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter((*self.outside, *self.inside))
+
+    def __len__(self) -> int:
+        return len(self.outside) + len(self.inside)
+
+    def without(self, *names: str) -> "Plan":
+        """The plan that leaves these steps out, to see what breaks. Raises InvalidOption for a name that is not in it.
+
+        Only for containers with a user namespace: in it, even a wrong plan can't spoil the host.
+        """
+        present = {step.name for step in self}
+        for name in names:
+            if name not in present:
+                raise InvalidOption(f"the plan has no step {name!r}", cure=f"it has: {', '.join(sorted(present))}")
+            if name in ESSENTIAL:
+                raise InvalidOption(f"without {name} there is nothing left to run", cure="leave out another step")
+        clone = next((step for step in self.outside if isinstance(step, Clone)), None)
+        if names and (clone is None or "user" not in clone.namespaces):
+            raise InvalidOption(
+                "a step may be left out only where the container has a user namespace of its own",
+                condition="otherwise a half-made container has root's power over the host",
+                cure="drop --userns host and --share user",
+            )
+        kept = [tuple(s for s in lane if s.name not in names) for lane in (self.outside, self.inside)]
+        return Plan(*kept)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON types: {"outside": [step …], "inside": [step …]}."""
+        return {"outside": [s.to_json() for s in self.outside], "inside": [s.to_json() for s in self.inside]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any] | str) -> "Plan":
+        """The plan that `to_json` wrote (as JSON types or as text). Raises ValueError for what is no plan."""
+        if isinstance(data, str):
+            data = json.loads(data)
+        if not isinstance(data, dict) or set(data) != {"outside", "inside"}:
+            raise ValueError("a plan is an object with the lists outside and inside")
+        lanes = {lane: tuple(Step.from_json(step) for step in steps) for lane, steps in data.items()}
+        for lane, steps in lanes.items():
+            for step in steps:
+                if step.lane != lane and not isinstance(step, OpenTree):
+                    raise ValueError(f"{step.name} belongs to the {step.lane} lane")
+        return cls(**lanes)
+
+    def __str__(self) -> str:
+        """Numbered, one step a line, each with its man page and the first line of what it is for."""
+        lines = []
+        number = 0
+        for title, lane in (
+            ("outside: the launcher, on the host", self.outside),
+            ("inside: the new process, by itself", self.inside),
+        ):
+            lines.append(title)
+            for step in lane:
+                number += 1
+                purpose = (step.__doc__ or "").split("\n", 1)[0]
+                lines.append(f"  {number:2}  {step}")
+                lines.append(f"      {purpose}" + (f"  [{step.man}]" if step.man and step.man not in purpose else ""))
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running container, as another process enters it: its PID 1 with its start time, its first host id, its cgroups."""
+
+    pid: int
+    start_time: int
+    id_base: int = 0
+    cgroups: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Where:
+    """The kind of place a plan is made for: whether the launcher is root there, and how ids are mapped."""
+
+    privileged: bool = True
+    newuidmap: bool = False  # an ordinary user with a range of its own in /etc/subuid
+    group: str = ""  # what the control group is to be called; "" is the container's name
+
+
+def compile(spec: Spec, where: Where = Where()) -> Plan:
+    """The plan for a new container."""
+    return Plan(tuple(outside(spec, where)), tuple(inside(spec, where)))
+
+
+def outside(spec: Spec, where: Where) -> Iterable[Step]:
+    """What the launcher does on the host."""
+    mapped = "user" in spec.namespaces
+    if mapped and where.privileged and not spec.uid_mappings:
+        yield ClaimIds(spec.name)
+    group = where.group or spec.name
+    yield from limits(spec, group)
+    yield Clone(spec.namespaces)  # the child is born in them, and waits
+    if mapped:
+        yield MapIds(*id_rows(spec), helper=where.newuidmap)
+        if where.privileged:
+            yield GiveStreams()
+    yield JoinCgroups(group, pinned(spec))
+    if where.privileged:
+        yield from trees(spec, idmap=mapped)
+    yield Go()  # the one barrier
+
+
+def inside(spec: Spec, where: Where) -> Iterable[Step]:
+    """What the new process does to itself."""
+    mapped = "user" in spec.namespaces
+    own = set(spec.namespaces)
+    many_ids = where.privileged or where.newuidmap
+    yield WaitForGo()
+    if mapped:
+        yield BecomeRoot(groups=many_ids)
+    if "cgroup" in own:
+        yield UnshareCgroupNamespace()
+    yield MakePrivate()  # or every mount below would show on the host
+    yield MountScratch(spec.root.size)
+    if not where.privileged:
+        yield from trees(spec, idmap=False)  # an ordinary user may take them only in here
+    yield MountOverlay(tuple(f"layer{i}" for i in range(len(spec.root.layers))), upper="upper" if spec.root.upper else "")
+    yield from furnish(spec, many_ids)
+    yield Mask(spec.masked_paths)
+    yield MakeReadOnly(spec.readonly_paths)
+    if spec.process.terminal:
+        yield OpenConsole()
+    yield PivotRoot()
+    if spec.root.readonly:
+        yield ReadOnlyRoot()
+    if "uts" in own:
+        yield SetHostname(spec.hostname or spec.name)
+    if "network" in own:
+        yield BringUpLoopback()
+    yield from become(spec, spec.process, many_ids)
+
+
+def become(spec: Spec, process: Process, many_ids: bool) -> Iterable[Step]:
+    """Give up what the program must not have, and become it."""
+    yield DropBoundingSet(process.capabilities)
+    filtered = spec.seccomp != "unconfined"
+    if filtered and not process.no_new_privileges:
+        # Without no_new_privs, only who has CAP_SYS_ADMIN may load a filter: so before the capabilities go.
+        yield seccomp_filter(spec, process)
+    if process.terminal:
+        yield TakeTerminal()
+    yield SetUser(process.user, groups=many_ids)
+    yield SetCapabilities(process.capabilities)
+    yield ChangeDirectory(process.cwd)
+    yield ResetProcess()
+    if process.no_new_privileges:
+        yield SetNoNewPrivileges()
+        if filtered:
+            yield seccomp_filter(spec, process)  # last: from here on even we may not
+    yield Exec(process.args, process.env, init=process.init)
+
+
+def seccomp_filter(spec: Spec, process: Process) -> Step:
+    """The profile, compiled for this processor."""
+    return InstallSeccomp(seccomp.compile_profile(spec.seccomp, os.uname().machine, process.capabilities), spec.seccomp)
+
+
+def trees(spec: Spec, idmap: bool) -> Iterable[Step]:
+    """The folders and files of the host that become a part of the new root."""
+    for i, layer in enumerate(spec.root.layers):
+        yield OpenTree(f"layer{i}", layer, ("ro", "nodev"), idmap)
+    if spec.root.upper:
+        yield OpenTree("upper", spec.root.upper, ("nodev",), idmap)
+    for i, mount in enumerate(spec.mounts):
+        if mount.type == "bind":
+            yield OpenTree(f"volume{i}", mount.source, mount.options, idmap and "noidmap" not in mount.options, not idmap)
+    for name, path in host_views(spec):
+        yield OpenTree(name, path, ("ro",), recursive=True)
+
+
+def host_views(spec: Spec) -> Iterable[tuple[str, str]]:
+    """With a shared namespace, the file system that shows it can't be mounted anew: the host's own is bound, read-only."""
+    if "pid" not in spec.namespaces:
+        yield "proc", "/proc"
+    if "network" not in spec.namespaces:
+        yield "sys", "/sys"
+
+
+def furnish(spec: Spec, many_ids: bool) -> Iterable[Step]:
+    """/dev, /proc, /sys, and what the user asked for."""
+    bound = dict(host_views(spec))
+    tty_group = ("gid=5",) if many_ids else ()  # group tty; under a one-id map there is no 5
+    yield MakeDev()
+    yield MountFilesystem("devpts", "/dev/pts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *tty_group))
+    yield MountFilesystem("tmpfs", "/dev/shm", ("nosuid", "nodev", "noexec", "mode=1777", f"size={spec.root.size}"))
+    if "ipc" in spec.namespaces:
+        yield MountFilesystem("mqueue", "/dev/mqueue", ("nosuid", "nodev", "noexec"))
+    yield AttachTree("proc", "/proc") if "proc" in bound else MountFilesystem("proc", "/proc", ("nosuid", "nodev", "noexec"))
+    yield (
+        AttachTree("sys", "/sys") if "sys" in bound else MountFilesystem("sysfs", "/sys", ("ro", "nosuid", "nodev", "noexec"))
+    )
+    for i, mount in enumerate(spec.mounts):
+        yield AttachTree(f"volume{i}", mount.destination) if mount.type == "bind" else _filesystem(mount)
+
+
+def _filesystem(mount: Mount) -> Step:
+    return MountFilesystem(mount.type, mount.destination, mount.options)
+
+
+def limits(spec: Spec, group: str) -> Iterable[Step]:
+    """The group and its limits, before anybody is in it."""
+    wanted, explicit = spec.resources, dict(spec.annotations).get("explicit", "")
+    yield MakeCgroups(group, pinned(spec))
+    yield SetLimits(
+        group, wanted.memory, wanted.swap, wanted.cpus, wanted.cpu_weight, wanted.cpuset, wanted.pids,
+        explicit=tuple(name for name in explicit.split(",") if name),
+    )  # fmt: skip
+
+
+def pinned(spec: Spec) -> tuple[str, ...]:
+    """Controllers that are joined only when they are needed."""
+    return ("cpuset",) if spec.resources.cpuset is not None else ()
+
+
+def id_rows(spec: Spec) -> tuple[tuple[tuple[int, int, int], ...], tuple[tuple[int, int, int], ...]]:
+    """The rows of uid_map and gid_map."""
+    uid = tuple((m.container_id, m.host_id, m.size) for m in spec.uid_mappings)
+    gid = tuple((m.container_id, m.host_id, m.size) for m in spec.gid_mappings)
+    return uid, gid
+
+
+def compile_exec(spec: Spec, process: Process, running: Running, where: Where = Where()) -> Plan:
+    """The plan that runs another process in a running container, with the same confinement."""
+    many_ids = where.privileged or where.newuidmap
+    mapped = "user" in spec.namespaces
+    join = [JoinCgroups("", directories=running.cgroups)] if running.cgroups else []
+    give = [GiveStreams(running.id_base)] if mapped and where.privileged else []
+    root = [BecomeRoot(groups=many_ids)] if mapped else []
+    console = [OpenConsole(bind=False)] if process.terminal else []
+    return Plan(
+        (Enter(running.pid, running.start_time, spec.namespaces), *join, *give, Go()),
+        (WaitForGo(), *root, *console, *become(spec, replace(process, init=False), many_ids)),
+    )

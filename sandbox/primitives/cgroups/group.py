@@ -1,0 +1,185 @@
+"""One group, in all trees at once: what it uses, what happened in it, and how to stop, end and remove it.
+
+Every function takes the `Directories` that `hierarchy.place` named, plain data that any later process may hold.
+"""
+
+import errno
+import os
+import signal
+import time
+from dataclasses import dataclass
+from types import ModuleType
+
+from ...errors import NotPossibleHere, SandboxError
+from . import knobs, v1, v2
+from .hierarchy import UNIFIED, Directories, is_ours
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a group has used so far. Times are seconds, sizes bytes; None: not counted here, or (a limit) there is none."""
+
+    cpu_seconds: float | None = None
+    cpu_user: float | None = None
+    cpu_system: float | None = None
+    throttled: int | None = None  # periods in which the CPU quota ran out
+    throttled_seconds: float | None = None
+    memory: int | None = None  # all that is charged: of processes, page cache and kernel
+    memory_peak: int | None = None
+    memory_limit: int | None = None
+    swap: int | None = None
+    anon: int | None = None
+    file: int | None = None
+    kernel: int | None = None
+    pids: int | None = None
+    pids_limit: int | None = None
+    io_read: int | None = None
+    io_written: int | None = None
+    oom_kills: int | None = None
+    frozen: bool | None = None
+    cpu_stalled: float | None = None  # some process waited for a CPU (pressure stall information)
+    memory_stalled: float | None = None
+    io_stalled: float | None = None
+
+
+def usage(directories: Directories) -> Usage:
+    """Everything that is counted. About twenty files are read."""
+    fields = {}
+    for controller, directory in directories:
+        if reader := driver(directories, directory).READERS.get(controller):
+            fields.update(reader(directory))
+    return Usage(**fields)
+
+
+def glance(directories: Directories) -> Usage:
+    """CPU time, memory, processes and bytes read and written: one file each, for lists of many containers."""
+    fields = {}
+    named = {controller for controller, _ in directories}
+    for controller, directory in directories:
+        if controller == UNIFIED and "cpuacct" in named:  # the same number
+            continue
+        if reader := driver(directories, directory).GLANCES.get(controller):
+            fields.update(reader(directory))
+    return Usage(**fields)
+
+
+def oom_kills(directories: Directories) -> int:
+    """How many processes were killed because the group's memory ran out. Ask before the group is removed."""
+    memory = dict(directories).get("memory")
+    count: int = driver(directories, memory).oom_kills(memory) if memory else 0
+    return count
+
+
+def events(directories: Directories) -> dict[str, int]:
+    """populated, frozen, memory_max, oom_kill, pids_max, as far as they are counted here: how often, or 0 and 1."""
+    found: dict[str, int] = {}
+    for directory in distinct(directories):
+        found |= driver(directories, directory).events(directory)
+    return found
+
+
+def processes(directories: Directories) -> list[int]:
+    """The pids of a group and of those below it, in any tree."""
+    lines = (
+        line for directory in distinct(directories) for path in knobs.subtree(directory)
+        for line in knobs.text(path, "cgroup.procs").split()
+    )  # fmt: skip
+    # 0 is how a process of another pid namespace shows; kill(0) would hit ourselves.
+    return sorted({int(line) for line in lines} - {0})
+
+
+def freeze(directories: Directories, seconds: float = 2.0) -> None:
+    """Stop every process where it is, and wait until all stand still.
+
+    Raises:
+        NotPossibleHere: neither the v2 tree nor v1's freezer is usable.
+        SandboxError: a process did not stop in time (it waits for a device, say); the group is thawed again.
+    """
+    freezer, directory = _freezer(directories)
+    freezer.freeze(directory, True)
+    end = time.monotonic() + seconds
+    while not freezer.frozen(directory):
+        if time.monotonic() > end:
+            freezer.freeze(directory, False)
+            raise SandboxError(f"freeze: not every process of the group stood still after {seconds:g} s",
+                               condition=f"processes {processes(directories)}",
+                               cure="look for state D in: ps -o pid,stat,wchan,comm")  # fmt: skip
+        time.sleep(0.0005)
+
+
+def thaw(directories: Directories) -> None:
+    """Let every process go on. Raises NotPossibleHere as `freeze` does."""
+    freezer, directory = _freezer(directories)
+    freezer.freeze(directory, False)
+
+
+def kill(directories: Directories) -> None:
+    """SIGKILL to every process of the group and below, frozen or not. Their end is not waited for."""
+    where = dict(directories)
+    swept = UNIFIED in where and os.path.isdir(where[UNIFIED]) and v2.kill(where[UNIFIED])
+    # Without cgroup.kill, a process that forks faster than we read must stand still while we do.
+    still = not swept and os.path.isdir(where.get(UNIFIED) or where.get("freezer", ""))
+    if still:
+        freezer, directory = _freezer(directories)
+        freezer.freeze(directory, True)
+    # Also after cgroup.kill: a launcher that died while joining leaves a process in some trees only.
+    for pid in processes(directories):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    if still:  # a process frozen by v1 does not die before it is thawed
+        freezer.freeze(directory, False)
+
+
+def remove(directories: Directories, seconds: float = 2.0) -> None:
+    """Kill what is left in a group and remove it, with the groups that were made inside. May be called twice.
+
+    Raises:
+        SyscallError: it is still in use after `seconds`.
+    """
+    end = time.monotonic() + seconds
+    pause = 0.0002
+    left = [directory for directory in distinct(directories) if is_ours(directory)]
+    while left := [directory for directory in left if not _removed(directory, last=time.monotonic() > end)]:
+        kill(directories)
+        time.sleep(pause)
+        pause = min(pause * 2, 0.05)
+
+
+def distinct(directories: Directories) -> list[str]:
+    """The directories, each once: on v2, and where v1 controllers share a tree, there are fewer than controllers."""
+    return list(dict.fromkeys(directory for _, directory in directories))
+
+
+def _removed(directory: str, last: bool) -> bool:
+    """Whether the group is gone now, removed from the bottom up. `last`: raise if it is not."""
+    try:
+        knobs.rmdir(directory)  # the usual case: nobody in it, nothing below
+        return True
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return True
+    try:
+        for path in knobs.subtree(directory):
+            knobs.rmdir(path)
+    except OSError as error:
+        if last or error.errno not in (errno.EBUSY, errno.ENOTEMPTY, errno.ENOENT):
+            raise
+        return False
+    return True
+
+
+def driver(directories: Directories, directory: str) -> ModuleType:
+    """The version of one directory: the v2 tree is known by its name."""
+    return v2 if directory == dict(directories).get(UNIFIED) else v1
+
+
+def _freezer(directories: Directories) -> tuple[ModuleType, str]:
+    where = dict(directories)
+    if UNIFIED in where:
+        return v2, where[UNIFIED]
+    if "freezer" in where:
+        return v1, where["freezer"]
+    raise NotPossibleHere("the group cannot be frozen", condition="neither a v2 tree nor v1's freezer is usable here",
+                          cure="mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified")  # fmt: skip

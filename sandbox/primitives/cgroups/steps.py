@@ -1,0 +1,152 @@
+"""The steps of this room, all on the host: make the group, limit it, put the child in.
+
+A plan names a group; the launcher chooses its directories (`Step.choose`), which then stay in the step: any later process
+finds them there. The group can be made and limited before the child is born. The child unshares its cgroup namespace after it
+has joined, or it would see the host's whole tree. cgroups(7).
+"""
+
+import errno
+from dataclasses import replace
+from typing import Self
+
+from ...errors import NotPossibleHere
+from ...linux import files
+from ...step import Step, World
+from . import group as groups
+from . import knobs, refusals
+from .hierarchy import UNIFIED, Directories, is_ours, place
+from .prepare import here, make_room
+
+#: Which controller each limit needs.
+NEEDS = {"memory": "memory", "pids": "pids", "cpus": "cpu", "cpu_weight": "cpu", "cpuset": "cpuset"}
+
+
+def _check(directories: Directories) -> None:
+    for path in groups.distinct(directories):
+        if not is_ours(path):
+            raise ValueError(f"{path!r} is not a control group of ours")
+
+
+class MakeCgroups(Step):
+    """Make the container's group: a directory in every tree. Undone with all that was made and still runs in it.
+
+    `extra` names controllers that are joined only when needed: ("cpuset",).
+    """
+
+    lane = "outside"
+    man = "cgroups(7)"
+    see = "find /sys/fs/cgroup -type d -path '*container-sandbox*'"
+
+    group: str
+    extra: tuple[str, ...] = ()
+    directories: Directories = ()
+
+    def __post_init__(self) -> None:
+        _check(self.directories)
+
+    def choose(self, world: World) -> Self:
+        return replace(self, directories=place(self.group, here(), self.extra))
+
+    def apply(self, world: World) -> str:
+        for directory in groups.distinct(self.directories):
+            try:
+                knobs.mkdir(directory)
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+                # The first group in this tree, or another launcher has tidied up.
+                make_room(directory.rpartition("/")[0])
+                knobs.mkdir(directory)
+        return "" if self.directories else f"no groups: {here().at(UNIFIED).problem}"
+
+    def undo(self) -> None:
+        groups.remove(self.directories)
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        return refusals.explain(error)
+
+
+class SetLimits(Step):
+    """Set the group's limits: bytes of memory and of swap, CPUs, weight of 1 … 10,000, the CPUs allowed, processes.
+
+    A limit that can't be had here is refused if it is one of `explicit`; otherwise the step's result says that it is missing.
+    """
+
+    lane = "outside"
+    man = "cgroups(7)"
+    see = "grep . memory.max memory.limit_in_bytes pids.max cpu.max  # in the group's directories"
+
+    group: str
+    memory: int | None = None
+    swap: int = 0
+    cpus: float | None = None
+    cpu_weight: int | None = None
+    cpuset: str | None = None
+    pids: int | None = None
+    explicit: tuple[str, ...] = ()
+    directories: Directories = ()
+
+    def __post_init__(self) -> None:
+        _check(self.directories)
+
+    def choose(self, world: World) -> Self:
+        extra = ("cpuset",) if self.cpuset is not None else ()
+        return replace(self, directories=place(self.group, here(), extra))
+
+    def apply(self, world: World) -> str:
+        notes = []
+        for limit, controller in NEEDS.items():
+            value = getattr(self, limit)
+            if value is not None:
+                directory = dict(self.directories).get(controller)
+                notes.append(self._set(limit, value, directory) if directory else self._missing(limit, controller))
+        return "; ".join(filter(None, notes))
+
+    def _set(self, limit: str, value: object, directory: str) -> str:
+        driver = groups.driver(self.directories, directory)
+        if limit == "memory":
+            note: str = driver.limit_memory(directory, value, self.swap)
+            return note
+        set_limit = {
+            "pids": driver.limit_pids, "cpus": driver.limit_cpu, "cpu_weight": driver.weigh_cpu, "cpuset": driver.pin_cpus,
+        }[limit]  # fmt: skip
+        set_limit(directory, value)
+        return ""
+
+    def _missing(self, limit: str, controller: str) -> str:
+        why = here().at(controller)
+        if limit in self.explicit:
+            raise NotPossibleHere(f"{limit} can't be limited here", condition=why.problem, cure=why.cure)
+        return f"{limit} is not limited: {why.problem}"
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        return refusals.explain(error)
+
+
+class JoinCgroups(Step):
+    """Put the child into its group, in every tree. What it starts is born there.
+
+    Best the last step before the child goes on: a process that waits is moved faster than one that runs.
+    """
+
+    lane = "outside"
+    man = "cgroups(7)"
+    see = "cat /proc/PID/cgroup"
+
+    group: str
+    extra: tuple[str, ...] = ()
+    directories: Directories = ()
+
+    def __post_init__(self) -> None:
+        _check(self.directories)
+
+    def choose(self, world: World) -> Self:
+        # To join the group of a running container, its directories are given: this launcher's own may be others.
+        return self if self.directories else replace(self, directories=place(self.group, here(), self.extra))
+
+    def apply(self, world: World) -> None:
+        for directory in groups.distinct(self.directories):
+            files.write(f"{directory}/cgroup.procs", str(world.pid))
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        return refusals.explain(error)

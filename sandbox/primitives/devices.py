@@ -1,0 +1,52 @@
+"""/dev: the nodes that every program expects, a terminal multiplexer of its own, and nothing else.
+
+OCI runtime specification, config-linux.md, Default Devices.
+"""
+
+import os
+import stat
+
+from ..errors import KernelRefused
+from ..linux import constants as c
+from ..linux import syscalls
+from ..step import Step, World
+
+#: Name → device number (major, minor). /dev/console is made only for a container with a terminal.
+NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+LINKS = {
+    "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}  # fmt: skip
+
+
+class MakeDev(Step):
+    """A tmpfs on /dev with the nodes that every program expects, each bound from the host's own.
+
+    mknod(2) of devices is refused in a user namespace, whatever its root may do; a bind mount is not.
+    """
+
+    man = "null(4), random(4)"
+    see = "ls -l /dev"
+    touches = "mount"
+
+    def apply(self, world: World) -> None:
+        dev = world.at("/dev")
+        try:
+            is_directory = stat.S_ISDIR(os.lstat(dev).st_mode)
+        except FileNotFoundError:
+            os.mkdir(dev)
+            is_directory = True
+        if not is_directory:
+            # CVE-2026-41579: a link here would let what follows be mounted somewhere else.
+            raise KernelRefused("MakeDev", "lstat", 20, path="/dev", condition="in this image /dev is not a directory")
+        syscalls.mount("tmpfs", dev, "tmpfs", c.MS_NOSUID | c.MS_NOEXEC, "mode=0755,size=64k")
+        for name, number in NODES.items():
+            source = os.open(f"/dev/{name}", os.O_PATH | os.O_CLOEXEC)
+            status = os.fstat(source)
+            if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(*number):
+                raise KernelRefused("MakeDev", "stat", 19, path=f"/dev/{name}", condition=f"on this host it is not c {number}")
+            os.close(os.open(f"{dev}/{name}", os.O_CREAT | os.O_CLOEXEC, 0o666))
+            syscalls.mount(f"/proc/self/fd/{source}", f"{dev}/{name}", None, c.MS_BIND)
+            os.close(source)
+        for name, target in LINKS.items():
+            os.symlink(target, f"{dev}/{name}")

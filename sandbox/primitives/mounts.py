@@ -1,0 +1,289 @@
+"""Mounts: the tree of files that a process sees, put together piece by piece. mount_namespaces(7).
+
+A path inside an image is hostile: it may be a symbolic link to anywhere. So a mount point is opened first, below the new
+root and nowhere else (openat2(2), RESOLVE_IN_ROOT), and what is mounted on is the descriptor, not the name.
+"""
+
+import os
+import stat
+
+from ..errors import KernelRefused
+from ..linux import constants as c
+from ..linux import files, syscalls
+from ..step import Step, World
+
+#: mount(8)'s words → attributes of mount_setattr(2).
+ATTRIBUTES = {
+    "ro": c.MOUNT_ATTR_RDONLY, "nosuid": c.MOUNT_ATTR_NOSUID, "nodev": c.MOUNT_ATTR_NODEV, "noexec": c.MOUNT_ATTR_NOEXEC,
+}  # fmt: skip
+_FLAGS = {"ro": c.MS_RDONLY, "nosuid": c.MS_NOSUID, "nodev": c.MS_NODEV, "noexec": c.MS_NOEXEC}
+
+
+def open_mount_point(root: str, path: str, *, directory: bool = True) -> int:
+    """A descriptor (O_PATH) of `path` below `root`, made if it is missing.
+
+    The last part may not be a symbolic link; those before it may, and are followed as the container would.
+    """
+    parts = [part for part in path.split("/") if part]
+    here = os.open(root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    base = here
+    try:
+        for i, part in enumerate(parts):
+            last = i == len(parts) - 1
+            so_far = "/".join(parts[: i + 1])
+            flags = os.O_PATH | (os.O_NOFOLLOW if last else os.O_DIRECTORY)
+            try:
+                step = syscalls.openat2(base, so_far, flags)
+            except FileNotFoundError:
+                _make(here, part, directory or not last)
+                step = syscalls.openat2(base, so_far, flags)
+            if here != base:
+                os.close(here)
+            here = step
+    finally:
+        if here != base:
+            os.close(base)
+    mode = os.fstat(here).st_mode
+    if stat.S_ISLNK(mode) or stat.S_ISDIR(mode) != directory:
+        os.close(here)
+        kind = "a symbolic link" if stat.S_ISLNK(mode) else "a directory" if stat.S_ISDIR(mode) else "not a directory"
+        raise KernelRefused("mount point", "openat2", 20, path=path, condition=f"in this image {path} is {kind}",
+                            cure="an image whose mount points are links is not used")  # fmt: skip
+    return here
+
+
+def _make(parent: int, name: str, directory: bool) -> None:
+    try:
+        if directory:
+            os.mkdir(name, 0o755, dir_fd=parent)
+        else:
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=parent))
+    except FileExistsError:
+        pass
+
+
+class MakePrivate(Step):
+    """Cut the ties between our copy of the mount tree and the host's: nothing mounted from here on shows outside."""
+
+    man = "mount_namespaces(7), shared subtrees"
+    see = "findmnt -o TARGET,PROPAGATION"
+    touches = "mount"
+
+    def apply(self, world: World) -> None:
+        syscalls.mount(None, "/", None, c.MS_REC | c.MS_PRIVATE)
+
+
+class MountScratch(Step):
+    """A tmpfs that only this process sees, in which the new root is put together. `size` bounds what the container writes."""
+
+    man = "tmpfs(5)"
+    touches = "mount"
+
+    size: int
+    at: str = "/tmp"
+
+    def apply(self, world: World) -> None:
+        syscalls.mount("tmpfs", self.at, "tmpfs", c.MS_NODEV, f"mode=0755,size={self.size}")
+        world.scratch = self.at
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        return _why_no_mount(error)
+
+
+class OpenTree(Step):
+    """Take a folder or file of the host as a mount that is attached nowhere yet. open_tree(2).
+
+    With `idmap`, its owners are seen through the child's user namespace: host root's files are root's inside.
+    """
+
+    man = "open_tree(2)"
+
+    tree: str
+    path: str
+    options: tuple[str, ...] = ()
+    idmap: bool = False
+    recursive: bool = False
+
+    def apply(self, world: World) -> None:
+        flags = c.OPEN_TREE_CLONE | (c.AT_RECURSIVE if self.recursive else 0)
+        tree = syscalls.open_tree(self.path, flags)
+        wanted = sum(ATTRIBUTES[word] for word in self.options if word in ATTRIBUTES)
+        if self.idmap:
+            userns = os.open(f"/proc/{world.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                syscalls.mount_setattr(tree, wanted | c.MOUNT_ATTR_IDMAP, userns, propagation=c.MS_PRIVATE)
+            finally:
+                os.close(userns)
+        else:
+            syscalls.mount_setattr(tree, wanted, propagation=c.MS_PRIVATE, recursive=self.recursive)
+        world.trees[self.tree] = tree
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        if error.errno == 22 and self.idmap:
+            kind = next((m.fstype for m in reversed(list(files.mountinfo())) if self.path.startswith(m.mount_point)), "?")
+            return (
+                f"{self.path} lies on {kind}, which can't be seen through an id map",
+                "use a folder on ext4, xfs, btrfs or (Linux 6.3) tmpfs",
+            )
+        if error.errno == 22:
+            return f"{self.path} has locked mounts below it, which can't be left out", "take it with all that is mounted in it"
+        return "", ""
+
+
+class AttachTree(Step):
+    """Attach a tree at its place in the new root. move_mount(2)."""
+
+    man = "move_mount(2)"
+    see = "findmnt"
+    touches = "mount"
+
+    tree: str
+    destination: str
+
+    def apply(self, world: World) -> None:
+        tree = world.trees.pop(self.tree)
+        point = open_mount_point(world.root, self.destination, directory=stat.S_ISDIR(os.fstat(tree).st_mode))
+        try:
+            syscalls.move_mount(tree, "", point)
+        finally:
+            os.close(point)
+            os.close(tree)
+
+
+class MountFilesystem(Step):
+    """Mount a file system of the kernel's own (proc, sysfs, tmpfs, devpts, mqueue) in the new root. mount(2)."""
+
+    man = "mount(2)"
+    see = "findmnt"
+    touches = "mount"
+
+    type: str
+    destination: str
+    options: tuple[str, ...] = ()
+
+    def apply(self, world: World) -> None:
+        flags = sum(_FLAGS[word] for word in self.options if word in _FLAGS)
+        data = ",".join(word for word in self.options if word not in _FLAGS)
+        point = open_mount_point(world.root, self.destination)
+        try:
+            # mount(2) takes only a path: this one is the descriptor just opened, whatever its name leads to by now.
+            syscalls.mount(self.type, f"/proc/self/fd/{point}", self.type, flags, data or None)
+        finally:
+            os.close(point)
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        if error.errno == 1 and self.type in ("proc", "sysfs"):
+            over = [m.line for m in files.mountinfo() if m.mount_point.startswith(f"/{self.type[:4].rstrip('f')}")][1:]
+            shown = f", as {over[0]!r} does" if over else ""
+            return (
+                f"a part of the host's {self.type} is mounted over{shown}: then a user namespace may not mount a fresh one",
+                "outside of Docker it works; in Docker, --security-opt systempaths=unconfined",
+            )
+        return _why_no_mount(error)
+
+
+def _why_no_mount(error: OSError) -> tuple[str, str]:
+    if error.errno == 1:
+        return "CAP_SYS_ADMIN is missing in the user namespace that owns this mount namespace", "see `sandbox doctor`"
+    return "", ""
+
+
+class Mask(Step):
+    """Hide what tells too much: files behind /dev/null, directories behind an empty, read-only tmpfs."""
+
+    man = "proc(5)"
+    see = "findmnt | grep -E 'null|tmpfs'"
+    touches = "mount"
+
+    paths: tuple[str, ...]
+
+    def apply(self, world: World) -> str:
+        # The host's /dev/null, not the image's: and it must really be that device (CVE-2025-31133).
+        null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
+        try:
+            if os.fstat(null).st_rdev != os.makedev(1, 3):
+                raise KernelRefused("Mask", "stat", 19, path="/dev/null", condition="the host's /dev/null is not c 1:3")
+            return f"{sum(self._mask(world.at(path), null) for path in self.paths)} of {len(self.paths)}"
+        finally:
+            os.close(null)
+
+    @staticmethod
+    def _mask(path: str, null: int) -> bool:
+        try:
+            syscalls.mount(f"/proc/self/fd/{null}", path, None, c.MS_BIND)
+        except FileNotFoundError:
+            return False
+        except NotADirectoryError:  # a file can't be bound over a directory
+            syscalls.mount("tmpfs", path, "tmpfs", c.MS_RDONLY | c.MS_NOSUID | c.MS_NODEV | c.MS_NOEXEC, "size=0,nr_inodes=1")
+        return True
+
+
+class MakeReadOnly(Step):
+    """Make parts of the tree read-only, by a bind mount on themselves. mount_setattr(2)."""
+
+    man = "mount_setattr(2)"
+    see = "findmnt -O ro"
+    touches = "mount"
+
+    paths: tuple[str, ...]
+
+    def apply(self, world: World) -> str:
+        return f"{sum(self._seal(world.at(path)) for path in self.paths)} of {len(self.paths)}"
+
+    @staticmethod
+    def _seal(path: str) -> bool:
+        try:
+            tree = syscalls.open_tree(path, c.OPEN_TREE_CLONE | c.AT_RECURSIVE)
+        except FileNotFoundError:
+            return False
+        try:
+            syscalls.mount_setattr(tree, c.MOUNT_ATTR_RDONLY, recursive=True)
+            syscalls.move_mount(tree, path)
+        finally:
+            os.close(tree)
+        return True
+
+
+class PivotRoot(Step):
+    """Make the new tree "/", and let go of the old one: no path leads back. pivot_root(2)."""
+
+    man = "pivot_root(2)"
+    see = "ls -l /proc/PID/root"
+    touches = "mount"
+
+    def apply(self, world: World) -> None:
+        os.chdir(world.root)
+        # The old root ends up stacked on the new one, in the same place, and is taken away from there. pivot_root(2), NOTES.
+        syscalls.pivot_root(".", ".")
+        syscalls.umount2(".", c.MNT_DETACH)
+        os.chdir("/")
+        world.root = world.scratch = ""
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        top = next((m for m in files.mountinfo() if m.mount_point == "/"), None)
+        points = [m.mount_point for m in files.mountinfo()]
+        if error.errno == 22 and top and any(word.startswith("shared") for word in top.propagation):
+            return f"the mount of / is shared (mountinfo: {top.line})", "MakePrivate was left out: put it first"
+        if error.errno == 22 and top and top.fstype == "rootfs":
+            return "/ is the initial ramfs, which can't be moved", "boot with a real root file system (switch_root)"
+        if error.errno in (22, 16) and world.root not in points:
+            return (
+                f"{world.root or '/'} is no mount point of its own",
+                "MountOverlay was left out: the new root must be a mount",
+            )
+        return "", ""
+
+
+class ReadOnlyRoot(Step):
+    """Make the root itself read-only; what is mounted below it stays as it is."""
+
+    man = "mount_setattr(2)"
+    see = "touch /x"
+    touches = "mount"
+
+    def apply(self, world: World) -> None:
+        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            syscalls.mount_setattr(root, c.MOUNT_ATTR_RDONLY)
+        finally:
+            os.close(root)

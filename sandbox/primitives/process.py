@@ -1,0 +1,215 @@
+"""The process itself: which user, where, with what signals and limits, and at last which program. execve(2)."""
+
+import os
+import resource
+import signal
+import stat
+
+from ..errors import InvalidOption, KernelRefused, NotFound
+from ..step import Step, World
+
+
+def _lookup(path: str, key: str, column: int) -> list[str] | None:
+    """The line of the container's own passwd or group file whose `column` is `key`; the file may be hostile."""
+    try:
+        # O_NONBLOCK: a FIFO in its place must not hang us (CVE-2024-9676). The root is the container's by now.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        text = os.read(fd, 1 << 20).decode("utf-8", "replace")
+    finally:
+        os.close(fd)
+    lines = (line.split(":") for line in text.splitlines())
+    return next((fields for fields in lines if len(fields) > column + 1 and fields[column] == key), None)
+
+
+class GiveStreams(Step):
+    """Make the container's root the owner of the pipes it was given, so that /dev/stdout can be opened by its name.
+
+    Only pipes, and only our own: changing the owner of a device given as a stream is how hosts get hurt.
+    """
+
+    lane = "outside"
+    man = "pipe(7)"
+
+    owner: int = -1  # a host id; -1: root of the range just claimed
+
+    def apply(self, world: World) -> None:
+        owner = world.id_base if self.owner < 0 else self.owner
+        for fd in world.streams:
+            status = os.fstat(fd)
+            if stat.S_ISFIFO(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink == 1:
+                os.fchown(fd, owner, owner)
+
+
+class SetUser(Step):
+    """Become a user of the container: "name", "uid", "name:group" or "uid:gid". setresuid(2), passwd(5).
+
+    Supplementary groups are dropped where the user namespace allows it (`groups`).
+    """
+
+    man = "setresuid(2)"
+    see = "id"
+
+    user: str
+    groups: bool = True
+
+    def apply(self, world: World) -> str:
+        who, _, group = self.user.partition(":")
+        number = who.isascii() and who.isdigit()
+        fields = _lookup("/etc/passwd", who, 2 if number else 0)
+        if fields is None and not number:
+            raise NotFound(f"user {who!r} is not in the container's /etc/passwd", cure="give a number: --user 1000")
+        uid = int(who) if number else int(fields[2])  # type: ignore[index]
+        gid = self._group(group) if group else int(fields[3]) if fields and fields[3].isdigit() else 0
+        world.home = fields[5] if fields and len(fields) > 5 else "/"
+        for standard in (0, 1, 2):
+            # So that /dev/stdout can be opened again by its name. Only of pipes and terminals that are container root's.
+            status = os.fstat(standard)
+            if (stat.S_ISFIFO(status.st_mode) or os.isatty(standard)) and status.st_uid == 0 and uid:
+                os.fchown(standard, uid, -1)
+        if self.groups:
+            os.setgroups([gid] if gid else [])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+        return f"uid {uid}, gid {gid}"
+
+    @staticmethod
+    def _group(text: str) -> int:
+        if text.isascii() and text.isdigit():
+            return int(text)
+        fields = _lookup("/etc/group", text, 0)
+        if fields is None:
+            raise NotFound(f"group {text!r} is not in the container's /etc/group", cure="give a number: --user 1000:1000")
+        return int(fields[2])
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        if error.errno == 22:
+            with open("/proc/self/uid_map") as file:
+                rows = " ".join(file.read().split())
+            return f"{self.user} is not mapped: uid_map is {rows!r}", "as an ordinary user, install uidmap and set /etc/subuid"
+        return "", ""
+
+
+class ChangeDirectory(Step):
+    """Where the program starts. chdir(2)."""
+
+    man = "chdir(2)"
+    see = "pwd"
+
+    path: str
+
+    def apply(self, world: World) -> None:
+        os.chdir(self.path)
+        # CVE-2024-21626: through a leaked descriptor one could stand outside of the root. Then the path has no "/" in front.
+        if not os.getcwd().startswith("/"):
+            raise KernelRefused("ChangeDirectory", "getcwd", 2, path=self.path, condition="it lies outside of the root")
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        if error.errno == 2:
+            return f"there is no {self.path} in the container", "make it in the image, or give another --workdir"
+        return "", ""
+
+
+class ResetProcess(Step):
+    """Undo what Python changed in itself and what our own limits are: signals, mask, umask, open-file limit. execve(2)."""
+
+    man = "signal(7), getrlimit(2)"
+    see = "grep Sig /proc/PID/status"
+
+    files: int = 1024
+
+    def apply(self, world: World) -> None:
+        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):  # the three that Python sets
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        os.umask(0o022)
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(self.files, hard), hard))
+
+
+class Exec(Step):
+    """Become the program: same process, same id, other code. With `init`, a small init of ours stays PID 1. execve(2)."""
+
+    man = "execve(2)"
+    see = "ps; readlink /proc/PID/exe"
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    init: bool = False
+
+    def apply(self, world: World) -> None:
+        env = dict(item.split("=", 1) for item in self.env)
+        env.setdefault("HOME", world.home or "/")
+        if self.init:
+            _become_init()
+        if not self.args or not self.args[0]:
+            raise InvalidOption("there is no command to run")
+        refused: OSError | None = None
+        for path in self._candidates(env.get("PATH", "/bin:/usr/bin")):
+            try:
+                os.execve(path, self.args, env)
+            except (FileNotFoundError, NotADirectoryError):
+                if os.path.exists(path):  # then it is the interpreter that is missing
+                    raise
+            except PermissionError as error:
+                refused = error
+        raise refused or FileNotFoundError(2, os.strerror(2), self.args[0])
+
+    def _candidates(self, path: str) -> list[str]:
+        name = self.args[0]
+        return [name] if "/" in name else [f"{folder or '.'}/{name}" for folder in path.split(":")]
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        path = error.filename or self.args[0]
+        if error.errno == 2 and os.path.exists(path):
+            return f"{path} is there, but its interpreter {_interpreter(path)!r} is not", "use an image that has it"
+        if error.errno == 2:
+            return f"there is no program {self.args[0]!r} in the container", "look with: ls /bin /usr/bin"
+        if error.errno == 8:
+            return f"{path} is neither a program for this processor nor a script that begins with #!", "check with file(1)"
+        if error.errno == 13:
+            kind = "a directory" if os.path.isdir(path) else "not executable (chmod +x), or on a mount with noexec"
+            return f"{path} is {kind}", ""
+        return "", ""
+
+
+def _interpreter(path: str) -> str:
+    """What a script (#!) or a dynamically linked program names as its interpreter."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return "?"
+    if head.startswith(b"#!"):
+        return (head[2:].split(b"\n", 1)[0].split() or [b""])[0].decode("utf-8", "replace")
+    start = head.find(b"/lib")  # PT_INTERP lies in the first page: elf(5)
+    return head[start:].split(b"\0", 1)[0].decode("utf-8", "replace") if head.startswith(b"\x7fELF") and start > 0 else "?"
+
+
+def _become_init() -> None:
+    """Stay as PID 1: hand signals on, reap every orphan, end as the child ends. Returns only in the child. init(1)."""
+    forwarded = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH}
+    signal.pthread_sigmask(signal.SIG_BLOCK, forwarded | {signal.SIGCHLD})
+    child = os.fork()
+    if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        return
+    os.closerange(3, 16)  # the wire among them: its end tells the launcher that the program runs
+    while True:
+        number = signal.sigwait(forwarded | {signal.SIGCHLD})
+        if number != signal.SIGCHLD:
+            os.kill(child, number)
+            continue
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == child:
+                os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
+            if pid == 0:
+                break

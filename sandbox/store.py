@@ -1,0 +1,236 @@
+"""The shelf: one folder a container, with locks and atomic writes. Paths and plain data only.
+
+    $SANDBOX_HOME/                  0700: what root of a container writes may be set-uid root on disk
+        containers/NAME/            config.json (the Spec), upper/ (what the container wrote), its logs
+        layers/ images/ cache/      what containers are made of
+        records/                    the last 20 finished runs: TIME-NAME.json, TIME-NAME.log
+    on tmpfs (`Home.runtime`)       what a reboot ends anyway: sockets, the ledger, who runs
+
+On disk a file is written under another name, synced and renamed, so that after a crash it is there whole or not at all. What
+can't be read all the same is set aside as NAME.bad-TIME, and the others still load.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import disk
+from .errors import AlreadyExists, InvalidOption, NotFound
+from .spec import Spec
+
+RECORDS_KEPT = 20
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+
+_ADJECTIVES = (
+    "amber brave breezy bright brisk calm cheery clever cosmic cozy curious dapper eager fancy fluffy gentle golden happy "
+    "honest humble jolly keen kind lively lucky mellow merry mighty misty nimble noble patient plucky polite proud quick "
+    "quiet rapid rosy shiny silent sleepy snug sunny swift tidy velvet witty"
+)
+_NOUNS = (
+    "badger beaver bison brook cedar clover comet coral crane daisy dolphin egret falcon fern finch gecko heron ibex iris "
+    "juniper koala lark lemur linden lynx maple marten meadow minnow moose otter panda pebble penguin pine plover puffin "
+    "raven robin salmon seal sparrow tapir thistle tulip walrus willow wren"
+)
+
+
+def check_name(text: str) -> str:
+    """A container's name: letters, digits, "_", "." and "-", at most 63, a letter or digit first. Raises InvalidOption."""
+    if not isinstance(text, str) or not _NAME.fullmatch(text) or ".bad-" in text:
+        raise InvalidOption(
+            f"{text!r} is no name for a container",
+            cure="use letters, digits, '_', '.' and '-', at most 63, beginning with a letter or digit",
+        )
+    return text
+
+
+def random_name() -> str:
+    """Two friendly words, such as "quiet-otter". It may be taken: whoever creates finds out."""
+    number = int.from_bytes(os.urandom(4), "little")
+    adjectives, nouns = _ADJECTIVES.split(), _NOUNS.split()
+    return f"{adjectives[number % len(adjectives)]}-{nouns[(number >> 16) % len(nouns)]}"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The shelf at `path`, and `runtime`, its folder on tmpfs. Made by `home()`."""
+
+    path: str
+    runtime: str
+
+    @property
+    def layers(self) -> str:
+        return f"{self.path}/layers"
+
+    @property
+    def images(self) -> str:
+        return f"{self.path}/images"
+
+    @property
+    def cache(self) -> str:
+        return f"{self.path}/cache"
+
+    def folder(self, name: str) -> str:
+        """The folder of a container, whether there is one or not. Raises InvalidOption."""
+        return f"{self.path}/containers/{check_name(name)}"
+
+    def create(self, spec: Spec, *, keep: bool = True) -> Spec:
+        """Put a new container on the shelf; without a name it gets one. Of any number at once, exactly one wins a name.
+
+        With `keep` it has a folder for what it writes and survives a power cut; otherwise nothing waits for the disk.
+
+        Raises:
+            AlreadyExists: the name is taken.
+        """
+        if not spec.name:
+            while True:
+                with suppress(AlreadyExists):
+                    return self.create(replace(spec, name=random_name()), keep=keep)
+        folder = self.folder(spec.name)
+        if keep:
+            spec = replace(spec, root=replace(spec.root, upper=f"{folder}/upper"))
+        temporary = f"{self.path}/containers/.new-{os.urandom(8).hex()}"
+        with disk.explained(self.path):
+            try:
+                os.mkdir(temporary)
+                if keep:
+                    for part in ("upper", "upper/upper", "upper/work"):
+                        os.mkdir(f"{temporary}/{part}")
+                        os.chmod(f"{temporary}/{part}", 0o755)  # upper/upper becomes the container's "/", for all its users
+                disk.write_json(f"{temporary}/config.json", spec.to_json(), durable=keep)
+                os.rename(temporary, folder)  # fails over a folder that is not empty, and no container's is. rename(2)
+            except BaseException as error:
+                if os.path.isdir(temporary):
+                    disk.remove_tree(temporary)
+                if isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    raise AlreadyExists(f"there is a container {spec.name!r} already", cure="choose another name") from None
+                raise
+            if keep:
+                disk.sync_folder(f"{self.path}/containers")
+        return spec
+
+    def save(self, spec: Spec) -> None:
+        """Write a changed Spec of a container that exists. Hold its lock."""
+        disk.write_json(f"{self.folder(spec.name)}/config.json", spec.to_json())
+
+    def load(self, name: str) -> Spec:
+        """The Spec of a container. One that can't be read is set aside. Raises NotFound."""
+        folder = self.folder(name)
+        path = f"{folder}/config.json"
+        try:
+            status = os.stat(path)
+            stamp = status.st_ino, status.st_mtime_ns, status.st_size
+            if path not in _specs or _specs[path][0] != stamp:
+                _specs[path] = stamp, Spec.from_json(disk.read_json(path))
+            return _specs[path][1]
+        except (FileNotFoundError, IsADirectoryError, ValueError) as error:
+            if not os.path.isdir(folder):
+                raise _no_container(name) from None
+            raise NotFound(
+                f"the container {name!r} can't be read",
+                condition=f"config.json: {error}",
+                cure=f"what it wrote is kept in {disk.set_aside(folder)}",
+            ) from None
+
+    def load_all(self) -> dict[str, Spec]:
+        """The Specs of all containers that can be read."""
+        found: dict[str, Spec] = {}
+        for name in self.names():
+            with suppress(NotFound):
+                found[name] = self.load(name)
+        return found
+
+    def names(self) -> list[str]:
+        """The names of all containers, sorted."""
+        entries = os.listdir(f"{self.path}/containers")
+        return sorted(name for name in entries if _NAME.fullmatch(name) and ".bad-" not in name)
+
+    def remove(self, name: str) -> None:
+        """Take a container off the shelf with all it wrote; works on a full disk. Hold its lock.
+
+        Raises:
+            NotFound: there is none.
+            WrongState: something is still mounted in its folder.
+        """
+        folder = self.folder(name)
+        gone = f"{self.path}/containers/.gone-{os.urandom(8).hex()}"
+        _specs.pop(f"{folder}/config.json", None)
+        with disk.explained(self.path):
+            try:
+                os.rename(folder, gone)  # at once, so that nobody ever sees half a container
+            except FileNotFoundError:
+                raise _no_container(name) from None
+            disk.remove_tree(gone)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Be alone with a container, among threads and processes. flock(2); ends with its process; can't be taken twice.
+
+        Raises:
+            NotFound: there is none, or it went while this waited.
+        """
+        folder = self.folder(name)
+        try:
+            fd = _locked(folder)
+        except FileNotFoundError:
+            raise _no_container(name) from None
+        try:
+            yield
+        finally:
+            os.close(fd)
+
+    def write_record(self, record: dict[str, Any], log: str = "") -> None:
+        """Keep what is to be known of a finished run (it has a "name") and its log, a file on the shelf that is moved here."""
+        path = f"{self.path}/records/{time.time_ns()}-{check_name(record['name'])}"
+        if log:
+            os.rename(log, f"{path}.log")
+        disk.write_json(f"{path}.json", record, durable=False)
+        entries = os.listdir(f"{self.path}/records")
+        kept = sorted(name for name in entries if name.endswith(".json") and name[0] != ".")[-RECORDS_KEPT:]
+        for name in entries:
+            if name[0] != "." and name.partition("-")[0] < kept[0].partition("-")[0]:
+                with suppress(FileNotFoundError):
+                    os.unlink(f"{self.path}/records/{name}")
+
+    def records(self) -> list[dict[str, Any]]:
+        """The last finished runs, newest first, as they were written; "log" is added: the path of the log, or ""."""
+        found = []
+        for name in sorted(os.listdir(f"{self.path}/records"), reverse=True):
+            if not name.endswith(".json") or name[0] == ".":
+                continue
+            path = f"{self.path}/records/{name}"
+            log = f"{path.removesuffix('.json')}.log"
+            try:
+                found.append({**disk.read_json(path), "log": log if os.path.exists(log) else ""})
+            except FileNotFoundError:  # pruned by another process just now
+                continue
+            except ValueError:
+                disk.set_aside(path)
+        return found
+
+
+#: Specs that were read, by path, with what the file was then: reading 500 of them anew would take 150 ms.
+_specs: dict[str, tuple[tuple[int, int, int], Spec]] = {}
+
+
+def _locked(folder: str) -> int:
+    while True:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(fd), os.stat(folder)):
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)  # the one we waited for went, and another of that name came: wait for that one
+
+
+def _no_container(name: str) -> NotFound:
+    return NotFound(f"there is no container {name!r}", cure="`sandbox ps -a` lists them")

@@ -1,0 +1,152 @@
+"""What all tests share: a private SANDBOX_HOME, markers that skip with a sentence, and a guard over the host."""
+
+import functools
+import importlib.util
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.linux import files
+
+REPOSITORY = Path(__file__).parent.parent
+NOBODY = 65534
+
+
+# --- SANDBOX_HOME ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A private SANDBOX_HOME. At the end of the test no kernel object may be left in its ledger."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("SANDBOX_HOME", str(folder))
+    yield folder
+    import sandbox
+
+    left = list(sandbox.ledger())
+    assert not left, f"the test left kernel objects behind: {left}"
+
+
+# --- the guard ------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def own_groups() -> dict[str, Path]:
+    """This process's own group in each cgroup tree, by the names of its controllers ("" for v2). cgroups(7)."""
+    mounts = [m for m in files.mountinfo() if m.fstype in ("cgroup", "cgroup2")]
+    found = {}
+    for line in files.read("/proc/self/cgroup").splitlines():
+        _, names, path = line.split(":", 2)
+        for mount in mounts:
+            if set(names.split(",")) <= set(mount.super_options) if names else mount.fstype == "cgroup2":
+                found[names] = Path(mount.mount_point + path.rstrip("/"))
+    return found
+
+
+def _groups_below() -> set[str]:
+    return {folder for group in own_groups().values() for folder, _, _ in os.walk(group)}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def the_host_stays_as_it_was() -> Iterator[None]:
+    """/dev/null, the mount table and the cgroups below our own are the same before and after all tests."""
+    null, mounts, groups = os.stat("/dev/null"), files.read("/proc/self/mountinfo"), _groups_below()
+    yield
+    after = os.stat("/dev/null")
+    assert (after.st_mode, after.st_rdev, after.st_uid) == (null.st_mode, null.st_rdev, null.st_uid), "/dev/null is damaged"
+    assert stat.S_ISCHR(after.st_mode)
+    assert after.st_rdev == os.makedev(1, 3)
+    assert files.read("/proc/self/mountinfo") == mounts, "the tests left (or took away) mounts on the host"
+    deadline = time.monotonic() + 5  # the kernel may still be emptying the groups of the last test
+    while (left := _groups_below() - groups) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left, f"the tests left cgroups behind: {sorted(left)}"
+
+
+# --- what this machine can't do is skipped, and says why ------------------------------------------------------------
+
+
+@functools.cache
+def _userns_refused() -> str:
+    done = subprocess.run(["unshare", "--user", "--map-root-user", "true"], capture_output=True, text=True)
+    return done.stderr.strip()
+
+
+def _cgroup_refused(controller: str) -> str:
+    for names, group in own_groups().items():
+        if controller in names.split(","):
+            return "" if os.access(group, os.W_OK) else f"{group} may not be written by uid {os.geteuid()}"
+    return f"no cgroup tree has the controller {controller!r}" if controller else "no cgroup v2 tree is mounted"
+
+
+def _refusal(mark: pytest.Mark) -> str:
+    """Why a test with this mark can't run here, or nothing."""
+    match mark.name:
+        case "needs_root":
+            return "needs root: run the tests as root" if os.geteuid() else ""
+        case "needs_userns":
+            return f"needs a user namespace: {why}" if (why := _userns_refused()) else ""
+        case "needs_cgroup":
+            return f"needs a cgroup: {why}" if (why := _cgroup_refused(*mark.args)) else ""
+        case "needs_qemu":
+            program = f"qemu-system-{os.uname().machine}"
+            return "" if shutil.which(program) else f"needs {program}: apt-get install qemu-system"
+        case "browser":
+            if not shutil.which("chromium"):
+                return "needs Chromium: apt-get install chromium"
+            return "" if importlib.util.find_spec("playwright") else "needs Playwright: pip install '.[browser]'"
+    return ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers():
+        if why := _refusal(mark):
+            pytest.skip(why)
+
+
+# --- ordinary users -------------------------------------------------------------------------------------------------
+
+
+def as_nobody(*command: str) -> list[str]:
+    """`command` as an ordinary user; unchanged, if we are one already. setpriv(1)."""
+    drop = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all")
+    return [*(() if os.geteuid() else drop), *command]
+
+
+@pytest.fixture(scope="session")
+def user_python() -> str:
+    """An interpreter that an ordinary user can run; root's own often lies under root's closed home."""
+    check = "import sys; sys.exit(sys.version_info < (3, 11))"
+    candidates = [sys.executable, "/usr/bin/python3", "/usr/local/bin/python3", *map(str, Path("/usr/bin").glob("python3.1?"))]
+    for python in candidates:
+        if subprocess.run(as_nobody(python, "-I", "-c", check), capture_output=True, cwd="/").returncode == 0:
+            return python
+    pytest.skip(f"no Python of 3.11 or newer can be run by an ordinary user (tried {', '.join(candidates)})")
+
+
+@pytest.fixture(scope="session")
+def user_source() -> Iterator[Path]:
+    """A folder for PYTHONPATH from which an ordinary user can import `sandbox`: the repository may be closed to others."""
+    with tempfile.TemporaryDirectory(prefix="sandbox-source-") as folder:  # pytest's own folders are closed, too
+        os.chmod(folder, 0o755)
+        shutil.copytree(REPOSITORY / "sandbox", Path(folder) / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
+        yield Path(folder)
+
+
+# --- the tree -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def tracked() -> list[Path]:
+    """The files of the project, relative to its folder: tracked ones, and new ones that are not ignored."""
+    listing = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout.split("\0")
+    return [Path(name) for name in names if name and (REPOSITORY / name).is_file()]
