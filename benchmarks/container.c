@@ -270,8 +270,9 @@ static int run(void) {
         close(wire[0]), close(out[0]), close(err[0]);
         inside(wire[1], out[1], err[1]);
     }
-    close(wire[1]), close(out[1]), close(err[1]);
     map_and_join(pid);
+    fchown(out[1], (uid_t)base, (gid_t)base), fchown(err[1], (uid_t)base, (gid_t)base); /* so that /dev/stdout can be opened */
+    close(wire[1]), close(out[1]), close(err[1]);
     go(pid, wire[0]);
     relay(out[0], err[0]);
     siginfo_t end;
@@ -296,7 +297,7 @@ static void load_filter(const char *path) {
 }
 
 int main(int argc, char **argv) {
-    int serve = 0, status = 0;
+    int serve = 0;
     List *lists[256] = {['l'] = &layers, ['g'] = &groups, ['w'] = &limits, ['m'] = &masks, ['r'] = &readonly};
     for (int option; (option = getopt(argc, argv, "+sb:f:k:l:g:w:m:r:")) != -1;) {
         if (option == 's') serve = 1;
@@ -313,8 +314,7 @@ int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (char line[16]; fgets(line, sizeof line, stdin);) {
         long long start = now();
-        status = run();
+        int status = run();
         printf("%lld %d\n", now() - start, status);
     }
-    return status;
 }

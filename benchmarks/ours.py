@@ -1,6 +1,6 @@
 """Our own figures: one function a figure, all through the names that `sandbox` promises.
 
-Times are nanoseconds, memory is bytes. A part that does not exist yet raises `Absent` with its name.
+Times are nanoseconds, memory is bytes. A part that is missing raises `Absent` with its name.
 """
 
 import json
@@ -25,10 +25,10 @@ KIB = 1024
 
 def part(name: str) -> Any:
     """A name that `sandbox` promises."""
-    try:
-        return getattr(sandbox, name)
-    except AttributeError:
-        raise Absent(f"sandbox.{name} does not exist yet") from None
+    found = getattr(sandbox, name, None)
+    if not callable(found):
+        raise Absent(f"there is no sandbox.{name}")
+    return found
 
 
 def clock(function: Callable[[], object]) -> int:
@@ -109,7 +109,7 @@ def load_extension(place: Place) -> Measure:
         "shell = ZMQInteractiveShell.instance()\n"
         "start = time.perf_counter_ns()\n"
         "shell.run_line_magic('load_ext', 'kernel_ext')\n"
-        "if 'kernel_ext' not in shell.extension_manager.loaded: raise SystemExit('kernel_ext has no extension yet')"
+        "if 'kernel_ext' not in shell.extension_manager.loaded: raise SystemExit('kernel_ext is no extension')"
     )
     return lambda: _in_fresh_python(code)
 
@@ -122,8 +122,7 @@ def plan_cost(place: Place) -> Measure:
 
     def measure() -> int:
         start = time.perf_counter_ns()
-        steps = plan(spec)
-        json.dumps(steps.to_json() if hasattr(steps, "to_json") else [step.to_json() for step in steps])
+        json.dumps(plan(spec).to_json())
         Trace.from_json(json.loads(trace))
         return time.perf_counter_ns() - start
 

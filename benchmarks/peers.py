@@ -7,6 +7,7 @@ A peer is made once (`runc(place)` writes its bundle) and then asked again and a
 import contextlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from sandbox.linux import files
 from sandbox.linux.constants import CAPABILITIES
+from sandbox.primitives import cgroups, seccomp
 from sandbox.spec import Spec
 
 #: One container from start to end; returns how long it took, in nanoseconds.
@@ -208,50 +210,27 @@ def _default_container(place: Place) -> list[str]:
     """The default Spec as the options of container.c."""
     spec, options = Spec(), ["-l", str(place.root)]
     options += ["-k", f"{sum(1 << CAPABILITIES.index(name) for name in spec.process.capabilities):x}"]
-    program_bytes = seccomp_filter(spec)
-    if program_bytes:
-        path = place.path / "filter.bpf"
-        path.write_bytes(program_bytes)
-        options += ["-f", str(path)]
-    else:
-        print("container.c runs without a filter: the plan has no InstallSeccomp step yet")
+    program_file = place.path / "filter.bpf"
+    program_file.write_bytes(seccomp.compile_profile(spec.seccomp, platform.machine(), spec.process.capabilities))
+    options += ["-f", str(program_file)]
     for flag, paths in (("-m", spec.masked_paths), ("-r", spec.readonly_paths)):
         options += [word for path in paths for word in (flag, path)]
-    limits = {"memory": ("memory.limit_in_bytes", spec.resources.memory), "pids": ("pids.max", spec.resources.pids)}
-    for tree, group in own_groups().items():
-        folder = group / f"bench-{os.getpid()}"
-        options += ["-g", str(folder)]
-        if tree in limits:
-            name, value = limits[tree]
-            options += ["-w", f"{folder}/{name}={value}"]
-        if tree == "cpuset":  # a v1 cpuset is born empty, and an empty one can't be joined: cpuset(7)
-            for name in ("cpuset.cpus", "cpuset.mems"):
-                options += ["-w", f"{folder}/{name}={(group / name).read_text().strip()}"]
+    memory, pids = spec.resources.memory, spec.resources.pids
+    limits = {
+        ("memory", 1): {"memory.limit_in_bytes": memory, "memory.memsw.limit_in_bytes": memory},
+        ("memory", 2): {"memory.max": memory, "memory.swap.max": spec.resources.swap},
+        ("pids", 1): {"pids.max": pids},
+        ("pids", 2): {"pids.max": pids},
+    }
+    layout = cgroups.read_layout()
+    places = [layout.at(controller) for controller, _ in cgroups.place("bench", layout)]
+    for own in dict.fromkeys(place.own for place in places):  # beside the launcher's room, which may be away
+        options += ["-g", f"{own}/bench-{os.getpid()}"]
+    for where in places:
+        for name, value in limits.get((where.controller, where.version), {}).items():
+            if "memsw" not in name or os.path.exists(f"{where.own}/{name}"):  # a kernel may not count swap
+                options += ["-w", f"{where.own}/bench-{os.getpid()}/{name}={value}"]
     return options
-
-
-def own_groups() -> dict[str, Path]:
-    """This process's own group in each cgroup tree with controllers, by their names, and in the v2 tree (""). cgroups(7)."""
-    mounts = [m for m in files.mountinfo() if m.fstype in ("cgroup", "cgroup2")]
-    found = {}
-    for line in files.read("/proc/self/cgroup").splitlines():
-        _, names, path = line.split(":", 2)
-        for mount in mounts:
-            here = set(names.split(",")) <= set(mount.super_options) if names else mount.fstype == "cgroup2"
-            if here and not names.startswith("name="):
-                found[names] = Path(mount.mount_point + path.rstrip("/"))
-    return found
-
-
-def seccomp_filter(spec: Spec) -> bytes:
-    """The compiled filter of the default plan, or nothing while there is none."""
-    import sandbox
-
-    plan = getattr(sandbox, "plan", None)
-    for step in plan(spec) if callable(plan) else ():
-        if step.name == "InstallSeccomp":
-            return next((value for value in vars(step).values() if isinstance(value, bytes)), b"")
-    return b""
 
 
 PEERS: dict[str, Callable[[Place], Measure]] = {

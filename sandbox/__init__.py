@@ -1,0 +1,40 @@
+"""container-sandbox: real Linux containers for teaching, made by plans that can be read, stepped and broken.
+
+    import sandbox
+    sandbox.run("busybox", "hostname; id; ps; ls /", memory="64m", hostname="box")
+
+Names are loaded when they are first used: importing this package costs next to nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import host
+    from .container import Container, Info, containers, ledger, plan, run, spawn, spec_for
+    from .errors import SandboxError
+    from .job import Job, Result
+    from .spec import Spec
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Container": "container", "Info": "container", "containers": "container", "ledger": "container", "plan": "container",
+    "run": "container", "spawn": "container", "spec_for": "container", "SandboxError": "errors", "Job": "job", "Result": "job",
+    "Spec": "spec",
+}  # fmt: skip
+
+__all__ = [
+    "Container", "Info", "Job", "Result", "SandboxError", "Spec", "containers", "host", "ledger", "plan", "run", "spawn",
+    "spec_for",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name == "host":
+        return importlib.import_module(".host", __name__)
+    if name in _WHERE:
+        value = getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -99,11 +99,12 @@ def remove_tree(path: str) -> None:
     Raises:
         WrongState: something is mounted there.
     """
-    mounted = [m.mount_point for m in files.mountinfo() if f"{m.mount_point}/".startswith(f"{path}/")]
-    if mounted:
-        raise WrongState(
-            f"{path} is still in use", condition=f"{mounted[0]} is a mount point", cure="stop the container first"
-        )
+    refuse_mounts(path)
+    remove_unmounted_tree(path)
+
+
+def remove_unmounted_tree(path: str) -> None:
+    """`remove_tree` for whoever has asked `refuse_mounts` already: that reads the whole mount table."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     top = os.open(path, flags)
     # Names that no container can have made in advance: moving onto one of its folders would fail.
@@ -125,6 +126,15 @@ def remove_tree(path: str) -> None:
     finally:
         os.close(top)
     os.rmdir(path)
+
+
+def refuse_mounts(path: str) -> None:
+    """Raises WrongState if something is mounted on this folder or below it: removing would reach into that."""
+    mounted = [m.mount_point for m in files.mountinfo() if f"{m.mount_point}/".startswith(f"{path}/")]
+    if mounted:
+        raise WrongState(
+            f"{path} is still in use", condition=f"{mounted[0]} is a mount point", cure="stop the container first"
+        )
 
 
 def _unlink(name: str, folder: int) -> bool:

@@ -22,8 +22,7 @@ class SandboxError(Exception):
 
     def to_json(self) -> dict[str, Any]:
         """The error as plain data, for the wire."""
-        own = {name: value for name, value in vars(self).items() if isinstance(value, (str, int))}
-        return {"kind": type(self).__name__, **own}
+        return {"kind": type(self).__name__, "message": self.message, "condition": self.condition, "cure": self.cure}
 
 
 class KernelRefused(SandboxError, OSError):
@@ -34,6 +33,9 @@ class KernelRefused(SandboxError, OSError):
         where = f" {path}" if path else ""
         SandboxError.__init__(self, f"{step}: {call}{where}: {name}", condition=condition, cure=cure)
         self.step, self.call, self.errno, self.path = step, call, errno, path
+
+    def to_json(self) -> dict[str, Any]:
+        return {**super().to_json(), "step": self.step, "call": self.call, "errno": self.errno, "path": self.path}
 
 
 class InvalidOption(SandboxError, ValueError):

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from .errors import NotPossibleHere, SandboxError
-from .host_causes import FORBIDDING, cause, in_the_way, status, sysctl
+from .host_causes import FORBIDDING, UNFILTERED, cause, in_the_way, outer, status, sysctl, text
 from .linux import constants as c
 from .linux import files
 from .primitives.cgroups.hierarchy import UNIFIED, Place, read_layout
@@ -152,7 +152,7 @@ def _read(raw: dict[str, tuple[int, str]]) -> Iterator[Finding]:
     known = machine in c.SYS_PIVOT_ROOT
     yield Finding("architecture", known, machine, "" if known else f"use one of {', '.join(c.SYS_PIVOT_ROOT)}")
     yield Finding("python", sys.version_info >= (3, 11), f"{platform.python_version()} ({sys.executable})")
-    yield Finding("outer container", True, ", ".join(_outer()) or "none found")
+    yield Finding("outer container", True, ", ".join(outer()) or "none found")
     yield Finding("wsl", True, "WSL" if "microsoft" in release.lower() else "no")
     for name, bad, cure in FORBIDDING:
         value = sysctl(name)
@@ -163,9 +163,11 @@ def _read(raw: dict[str, tuple[int, str]]) -> Iterator[Finding]:
     gained = own.get("NoNewPrivs") != "1"
     cure = "" if gained else "newuidmap can't work in this process tree: start without no_new_privs"
     yield Finding("no_new_privs", gained, f"NoNewPrivs: {own.get('NoNewPrivs', '?')} in /proc/self/status", cure)
-    yield Finding("outer seccomp", own.get("Seccomp") != "2", f"Seccomp: {own.get('Seccomp', '?')} in /proc/self/status")
-    yield Finding("apparmor", True, _text("/proc/self/attr/apparmor/current") or "not active")
-    enforcing = _text("/sys/fs/selinux/enforce")
+    stands = own.get("Seccomp") == "2" and raw["namespace.user"][0] != 0
+    seen = f"Seccomp: {own.get('Seccomp', '?')} in /proc/self/status"
+    yield Finding("outer seccomp", not stands, seen, UNFILTERED if stands else "")
+    yield Finding("apparmor", True, text("/proc/self/attr/apparmor/current") or "not active")
+    enforcing = text("/sys/fs/selinux/enforce")
     yield Finding("selinux", True, {"1": "enforcing", "0": "permissive"}.get(enforcing, "not active"))
     for kind in ("uid", "gid"):
         if f"new{kind}map" not in raw:
@@ -182,17 +184,6 @@ def _read(raw: dict[str, tuple[int, str]]) -> Iterator[Finding]:
         yield Finding(f"program.{name}", bool(path), path or "not on PATH", "" if path else f"apt install {package}")
 
 
-def _outer() -> Iterator[str]:
-    """Signs that this whole machine is itself a container."""
-    for path, kind in (("/.dockerenv", "Docker"), ("/run/.containerenv", "Podman"), ("/dev/lxd", "LXD")):
-        if os.path.exists(path):
-            yield f"{kind} ({path})"
-    if kind := _text("/run/systemd/container"):
-        yield f"{kind} (/run/systemd/container)"
-    if (rows := read_maps()["uid"]) != ((0, 0, 0xFFFFFFFF),):
-        yield f"a user namespace (/proc/self/uid_map: {rows})"
-
-
 def _unasked_helper(kind: str) -> Finding:
     """newuidmap or newgidmap as far as it can be judged without a range to ask it for."""
     name = f"new{kind}map"
@@ -202,13 +193,6 @@ def _unasked_helper(kind: str) -> Finding:
     if not privileged(path, kind):
         return Finding(name, False, f"{path} is neither set-uid root nor has file capabilities", f"chmod u+s {path}")
     return Finding(name, True, f"{path} (not tried: no range of ids to ask for)")
-
-
-def _text(path: str) -> str:
-    try:
-        return files.read(path).strip().strip("\0")
-    except OSError:
-        return ""
 
 
 def program(name: str) -> str | None:
@@ -293,7 +277,7 @@ def subid_ranges(user: str | None = None) -> tuple[range, range] | None:
     names = _names(_user() if user is None else user)
     found = []
     for path in ("/etc/subuid", "/etc/subgid"):
-        rows = (line.split(":") for line in _text(path).splitlines())
+        rows = (line.split(":") for line in text(path).splitlines())
         ranges = [range(int(row[1]), int(row[1]) + int(row[2])) for row in rows if len(row) == 3 and row[0] in names]
         found.append(max(ranges, key=len, default=range(0)))
     return (found[0], found[1]) if all(found) else None

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from .linux import files
 from .primitives.namespaces import KINDS
+from .primitives.users import read_maps
 
 
 class Cause(NamedTuple):
@@ -40,7 +41,7 @@ KNOWN = {
     ("tmpfs.xattr", errno.EOPNOTSUPP): Cause(
         "user.* attributes on tmpfs came with Linux 6.6 (CONFIG_TMPFS_XATTR)", "keep what containers write on disk (--keep)"),
     ("mount_api", errno.ENOSYS): Cause("the new mount calls came with Linux 5.2 to 5.12", "use a newer kernel"),
-    ("overlay.lowerdir+", errno.EINVAL): Cause("lowerdir+ came with Linux 6.7", "none needed: one string of short names will do"),
+    ("overlay.lowerdir+", errno.EINVAL): Cause("lowerdir+ came with Linux 6.7", "none needed: one string will do"),
     ("clone3", errno.ENOSYS): Cause("clone3 came with Linux 5.3, and old Docker's filter hides it", "update Docker or kernel"),
     ("seccomp", errno.EINVAL): Cause("the kernel is built without CONFIG_SECCOMP_FILTER", "use a kernel that has it"),
     ("idmap", errno.EINVAL): Cause("this file system can't be seen through an id map", "use ext4, xfs or btrfs"),
@@ -148,3 +149,25 @@ def hidden(fstype: str) -> Cause:
     if not any(mount.fstype == fstype and mount.root == "/" for mount in files.mountinfo()):
         return Cause(f"no whole {fstype} is mounted here, so none may be mounted in a user namespace", f"mount {fstype} first")
     return Cause(f"the {fstype} mounted here is more restricted than the one asked for", cure)
+
+
+# --- where we are ---------------------------------------------------------------------------------------------------
+
+
+def text(path: str) -> str:
+    """The text of a file without blanks around it; "" where it is missing or closed to us."""
+    try:
+        return files.read(path).strip().strip("\0")
+    except OSError:
+        return ""
+
+
+def outer() -> Iterator[str]:
+    """Signs that this whole machine is itself a container."""
+    for path, kind in (("/.dockerenv", "Docker"), ("/run/.containerenv", "Podman"), ("/dev/lxd", "LXD")):
+        if os.path.exists(path):
+            yield f"{kind} ({path})"
+    if kind := text("/run/systemd/container"):
+        yield f"{kind} (/run/systemd/container)"
+    if (rows := read_maps()["uid"]) != ((0, 0, 0xFFFFFFFF),):
+        yield f"a user namespace (/proc/self/uid_map: {rows})"

@@ -127,7 +127,10 @@ class Home:
             status = os.stat(path)
             stamp = status.st_ino, status.st_mtime_ns, status.st_size
             if path not in _specs or _specs[path][0] != stamp:
-                _specs[path] = stamp, Spec.from_json(disk.read_json(path))
+                spec = Spec.from_json(disk.read_json(path))
+                if spec.name != name:
+                    raise ValueError(f"it is of {spec.name!r}")
+                _specs[path] = stamp, spec
             return _specs[path][1]
         except (FileNotFoundError, IsADirectoryError, ValueError) as error:
             if not os.path.isdir(folder):
@@ -161,12 +164,13 @@ class Home:
         folder = self.folder(name)
         gone = f"{self.path}/containers/.gone-{os.urandom(8).hex()}"
         _specs.pop(f"{folder}/config.json", None)
+        disk.refuse_mounts(folder)
         with disk.explained(self.path):
             try:
                 os.rename(folder, gone)  # at once, so that nobody ever sees half a container
             except FileNotFoundError:
                 raise _no_container(name) from None
-            disk.remove_tree(gone)
+            disk.remove_unmounted_tree(gone)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:

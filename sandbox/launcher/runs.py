@@ -12,7 +12,7 @@ from .. import logs
 from ..errors import SandboxError
 from ..linux import constants as c
 from ..linux import files, syscalls
-from ..plan import Plan
+from ..plans import Plan
 from ..primitives import cgroups
 from ..step import World
 from . import inside, protocol
@@ -138,7 +138,6 @@ class Run:
             except BlockingIOError:
                 return True
             if message is None:
-                self.world.wire.close()
                 if self.rows and self.rows[-1][3] == 0:
                     self.rows[-1][3] = time.monotonic_ns()
                 return False

@@ -98,9 +98,9 @@ class Launcher:
         if run is None:
             protocol.send(self.keeper, {"do": "drop", "id": "", "pid": pid})
             return
-        if run.world.wire is not None and run.world.wire.fileno() >= 0:
+        if run.world.wire is not None and run.world.wire.fileno() in self.watched:
+            self.on_wire(run)
             self.forget(run.world.wire.fileno())
-            run.on_wire()
         for fd in (run.world.pidfd, run.console, *run.outputs):
             self.forget(fd)
         message = run.finish(status)
@@ -225,11 +225,10 @@ class Launcher:
     def on_wire(self, run: Run) -> None:
         wire = run.world.wire
         assert wire is not None
-        fd = wire.fileno()
         had = run.console
         if run.on_wire():
             return
-        self.forget(fd)
+        self.forget(wire.fileno())
         console: tuple[int, ...] = ()
         if run.console != had:
             self.hold(run)

@@ -21,11 +21,25 @@ _calls: list[tuple[str, str, int, int, int]] | None = None
 
 
 class SyscallError(OSError):
-    """A system call failed. `call` names it; errno, strerror and filename are those of OSError."""
+    """A system call failed. `call` names it; errno, strerror and filename are those of OSError.
+
+    Like OSError itself it comes as FileNotFoundError, PermissionError … where errno says so, and can be caught as such.
+    """
+
+    def __new__(cls, call: str, number: int, path: str | None = None) -> "SyscallError":
+        kind = _kinds.get(number) or _kinds.setdefault(number, _kind(type(OSError(number, ""))))
+        return super().__new__(kind, number, os.strerror(number), path)
 
     def __init__(self, call: str, number: int, path: str | None = None) -> None:
         super().__init__(number, os.strerror(number), path)
         self.call = call
+
+
+_kinds: dict[int, type[SyscallError]] = {}
+
+
+def _kind(base: type[OSError]) -> type[SyscallError]:
+    return SyscallError if base is OSError else type(base.__name__, (SyscallError, base), {})
 
 
 def observe(on: bool = True) -> list[tuple[str, str, int, int, int]]:

@@ -233,7 +233,7 @@ class _Kernel:
             return True, ""
         if self.config is not None:
             return f"\nCONFIG_{symbol}=" in self.config, ""
-        if module in self.modules:
+        if module and module in self.modules:
             return True, ""
         tried = self.findings.why_not(TRIED[symbol]) if symbol in TRIED else "nothing that the kernel shows tells it"
         return None, f"{tried}; no configuration in /proc/config.gz, /boot or /lib/modules"

@@ -1,15 +1,15 @@
 """Control groups: how much a container may use, and how much it does. Runs outside, on the host.
 
     hierarchy   where each controller is, and where our groups go        v1, v2   the files of each version
-    prepare     what the launcher does once                              group    usage, events, freeze, kill, remove
+    ground      what the launcher does once                              group    usage, events, freeze, kill, remove
     steps       MakeCgroups, SetLimits, JoinCgroups                      refusals why the kernel said no
 
 cgroups(7), cgroup_namespaces(7), Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/.
 """
 
+from .ground import here, prepare, release
 from .group import Usage, events, freeze, glance, kill, oom_kills, processes, remove, thaw, usage
 from .hierarchy import ROOM, UNIFIED, Directories, Layout, Place, place, read_layout
-from .prepare import here, prepare, release
 from .steps import JoinCgroups, MakeCgroups, SetLimits
 
 __all__ = [

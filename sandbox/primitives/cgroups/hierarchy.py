@@ -11,6 +11,7 @@ for them too. cgroups(7), Documentation/admin-guide/cgroup-v2.rst.
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ...errors import InvalidOption
@@ -90,6 +91,7 @@ def read_layout(mounts: Iterable[files.MountLine] | None = None, own: str | None
     return Layout(tuple(found.values()))
 
 
+@lru_cache(maxsize=16)
 def place(group: str, layout: Layout, extra: tuple[str, ...] = ()) -> Directories:
     """The directories of the group called `group`, in every controller that is usable here (and those of `extra`).
 
@@ -135,9 +137,9 @@ def _place(name: str, version: int, mount: files.MountLine, path: str) -> Place:
 def _why_unusable(own: str, version: int, mount: files.MountLine) -> tuple[str, str]:
     if "ro" in mount.options or "ro" in mount.super_options:
         return f"{mount.mount_point} is mounted read-only", "inside Docker: run the outer container with --privileged"
-    if not os.path.isdir(own):
+    if not os.path.exists(f"{own}/cgroup.procs"):
         return (
-            f"{own} does not exist: something else is mounted over it",
+            f"{own} is no group: something else is mounted over it",
             f"look at: grep {mount.mount_point} /proc/self/mountinfo",
         )
     # To move a process, v2 also wants to write cgroup.procs of the group that holds both ends of the way.

@@ -14,8 +14,8 @@ from ...linux import files
 from ...step import Step, World
 from . import group as groups
 from . import knobs, refusals
+from .ground import here, make_room
 from .hierarchy import UNIFIED, Directories, is_ours, place
-from .prepare import here, make_room
 
 #: Which controller each limit needs.
 NEEDS = {"memory": "memory", "pids": "pids", "cpus": "cpu", "cpu_weight": "cpu", "cpuset": "cpuset"}

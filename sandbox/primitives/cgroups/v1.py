@@ -79,7 +79,7 @@ def limit_cpu(directory: str, cpus: float) -> None:
 
 def weigh_cpu(directory: str, weight: int) -> None:
     """100 is v2's default weight and 1,024 v1's default of shares; the kernel converts the same way."""
-    files.write(f"{directory}/cpu.shares", str(min(max(weight * 1024 // 100, 2), 262_144)))
+    files.write(f"{directory}/cpu.shares", str(min(max(round(weight * 1024 / 100), 2), 262_144)))
 
 
 def read_cpu(directory: str) -> dict[str, Any]:

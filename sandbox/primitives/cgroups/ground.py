@@ -6,6 +6,7 @@ are in our own group, ourselves included, move aside first, into `container-sand
 cgroup-v2.rst, sections 2.3, 2.4; https://systemd.io/CGROUP_DELEGATION. On v1 there is nothing to do beyond a mkdir.
 """
 
+import contextlib
 import errno
 import os
 from collections.abc import Collection
@@ -15,7 +16,7 @@ from . import knobs
 from .hierarchy import ROOM, SCOPE, SUPERVISOR, UNIFIED, Layout, read_layout
 
 HANDED_ON = ("memory", "pids", "cpu", "io", "cpuset")
-
+_BLKIO_RULE = "blkio.throttle.read_bps_device"
 
 _here: Layout | None = None
 
@@ -82,6 +83,16 @@ def make_room(path: str) -> None:
     if os.path.exists(f"{path}/cpuset.sched_load_balance"):  # a file of v1 only
         for name in ("cpuset.cpus", "cpuset.mems"):
             files.write(f"{path}/{name}", knobs.text(os.path.dirname(path), name).strip())
+    if os.path.exists(f"{path}/{_BLKIO_RULE}"):
+        _count_bytes(path)
+
+
+def _count_bytes(path: str) -> None:
+    """Make v1 count what is read and written: newer kernels do so for a disk only once somebody has set a rule for it."""
+    for disk in os.scandir("/sys/block"):
+        if knobs.number(disk.path, "size"):
+            with contextlib.suppress(OSError):  # a disk that can't be counted, or is gone
+                files.write(f"{path}/{_BLKIO_RULE}", f"{knobs.text(disk.path, 'dev').strip()} 0")  # 0: no limit
 
 
 def _hand_on(own: str, wanted: list[str], pids: Collection[int]) -> dict[str, str]:

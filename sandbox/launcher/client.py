@@ -1,0 +1,79 @@
+"""The way to the launcher, for whoever uses the library. It is started when it is first needed."""
+
+import os
+import socket
+import sys
+import time
+from typing import Any
+
+from ..errors import LauncherLost, from_json
+from ..store import Home
+from . import protocol
+
+#: Seconds in which a launcher must have come up.
+PATIENCE = 10.0
+
+_PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Isolated, without site-packages: neither PYTHONPATH nor a file beside the notebook can get in, and it starts in 40 ms.
+_KEEPER = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from sandbox.launcher.keeper import main; main(sys.argv[2], sys.argv[3])"
+)
+
+
+def connect(home: Home) -> socket.socket:
+    """A connection to the launcher of this shelf, which is started if there is none.
+
+    Raises:
+        LauncherLost: it does not come up; the message says what it last printed.
+    """
+    end = time.monotonic() + PATIENCE
+    started = False
+    while True:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            sock.connect(f"{home.runtime}/socket")
+            protocol.enlarge(sock)
+            return sock
+        except (FileNotFoundError, ConnectionRefusedError):
+            sock.close()
+        if not started:
+            _start_keeper(home)
+            started = True
+        elif time.monotonic() > end:
+            raise LauncherLost("the launcher did not start", condition=_last_words(home), cure="see `sandbox doctor`")
+        time.sleep(0.002)
+
+
+def _start_keeper(home: Home) -> None:
+    import subprocess
+
+    words = [sys.executable, "-I", "-S", "-c", _KEEPER, _PACKAGE_FOLDER, home.runtime, home.path]
+    env = {"SANDBOX_HOME": home.path, "PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+    with open(f"{home.runtime}/launcher.log", "ab") as log:
+        # A session of its own: Interrupt in a notebook goes to the kernel's process group, and must not end containers.
+        subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=env)
+
+
+def _last_words(home: Home) -> str:
+    try:
+        with open(f"{home.runtime}/launcher.log", encoding="utf-8", errors="replace") as log:
+            return log.read()[-400:].strip()
+    except OSError:
+        return ""
+
+
+def ask(home: Home, message: dict[str, Any], fds: tuple[int, ...] = ()) -> tuple[dict[str, Any], list[int]]:
+    """One question and its answer. A refusal comes back as the error it is."""
+    with connect(home) as sock:
+        protocol.send(sock, message, fds)
+        return answer(sock)
+
+
+def answer(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """The next answer on a connection. Raises what the launcher refused, and LauncherLost when it is gone."""
+    message, fds = protocol.receive(sock)
+    if message is None:
+        raise LauncherLost("the launcher was killed in the middle of a request", cure="do it again: a new one is started")
+    if message["event"] in ("refused", "failed"):
+        raise from_json(message["error"])
+    return message, fds
