@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY
 FLOORS = {
     "sandbox.linux": 1, "sandbox.errors": 1, "sandbox.trace": 1, "sandbox.events": 1, "sandbox.step": 1, "sandbox.spec": 1,
     "sandbox.primitives": 2, "sandbox.disk": 2, "sandbox.host": 2, "sandbox.host_trials": 2, "sandbox.host_causes": 2,
-    "sandbox.plan": 3, "sandbox.options": 3, "sandbox.store": 3, "sandbox.home": 3, "sandbox.logs": 3, "sandbox.images": 3,
+    "sandbox.plans": 3, "sandbox.options": 3, "sandbox.store": 3, "sandbox.home": 3, "sandbox.logs": 3, "sandbox.images": 3,
     "sandbox.metrics": 3, "sandbox.values": 3, "sandbox.scripts": 3,
     "sandbox.launcher": 4, "sandbox.networks": 4,
     "sandbox.machines": 5,
@@ -35,7 +35,7 @@ ONLY = {
     **dict.fromkeys(PLAIN, PLAIN),
     "sandbox.primitives": ("sandbox.linux", *PLAIN),
     "sandbox.launcher": (
-        "sandbox.plan",
+        "sandbox.plans",
         "sandbox.store",
         "sandbox.logs",
         "sandbox.primitives",

@@ -38,7 +38,7 @@ def of(kind: Any) -> st.SearchStrategy[Any]:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, min_size=1, max_size=3),
     max_leaves=5,
 )
 
@@ -68,9 +68,8 @@ def test_a_changed_spec_is_refused_or_is_exactly_what_was_written(spec: Spec, da
 
 @given(JSON)
 def test_what_is_no_spec_is_refused_with_a_value_error(value: Any) -> None:
-    if value != {}:  # nothing said is everything as usual
-        with pytest.raises(ValueError, match="spec"):
-            Spec.from_json(value)
+    with pytest.raises(ValueError, match="spec"):
+        Spec.from_json(value)
 
 
 def test_an_error_names_the_field() -> None:
@@ -80,6 +79,11 @@ def test_an_error_names_the_field() -> None:
         Spec.from_json({"resources": {"memroy": 1}})
     with pytest.raises(ValueError, match=r"spec\.namespaces\[0\]: 'net' is not one of mount, pid, network"):
         Spec.from_json({"namespaces": ["net"]})
+
+
+def test_a_field_without_a_default_may_not_be_left_out() -> None:
+    with pytest.raises(ValueError, match=r"spec\.mounts\[0\]"):
+        Spec.from_json({"mounts": [{}]})
 
 
 def test_fields_left_out_have_their_defaults() -> None:

@@ -10,7 +10,10 @@ from sandbox.primitives.cgroups.hierarchy import ROOM, SUPERVISOR, UNIFIED, Layo
 
 Machine = Callable[..., Layout]
 
-HYBRID = {f"{name}/": {} for name in ("cpu", "cpuacct", "cpuset", "memory/jobs/7", "freezer", "blkio", "pids")}
+HYBRID: dict[str, dict[str, str]] = {
+    f"{name}/": {} for name in ("cpu", "cpuacct", "cpuset", "memory/jobs/7", "freezer", "blkio", "pids")
+}
+DOCKER: dict[str, dict[str, str]] = {"cpu,cpuacct": {}, "memory": {}, "pids": {}, "freezer": {}}
 UNIFIED_ROOT = {"unified": {"cgroup.controllers": "hugetlb\n"}}
 SESSION = "user.slice/user-1000.slice/session-3.scope"
 V2 = {
@@ -44,8 +47,7 @@ def test_cpuset_is_joined_only_when_asked_for(machine: Machine) -> None:
 
 
 def test_the_freezer_of_v1_is_joined_only_where_there_is_no_v2_tree(machine: Machine) -> None:
-    groups = {"cpu,cpuacct": {}, "memory": {}, "pids": {}, "freezer": {}}
-    assert "freezer" in dict(place("box", machine("docker_v1", groups)))
+    assert "freezer" in dict(place("box", machine("docker_v1", DOCKER)))
     assert "freezer" not in dict(place("box", machine("hybrid", HYBRID | UNIFIED_ROOT)))
 
 
@@ -79,20 +81,20 @@ def test_without_any_tree_every_limit_says_so() -> None:
 
 
 def test_our_own_group_is_found_where_only_its_own_part_is_mounted(machine: Machine, tmp_path: Path) -> None:
-    layout = machine("docker_v1", {"cpu,cpuacct": {}, "memory": {}, "pids": {}, "freezer": {}})
+    layout = machine("docker_v1", DOCKER)
     assert layout.kind == "v1"
     assert layout.at("pids").own == f"{tmp_path}/pids"
     assert layout.at("cpu").own == layout.at("cpuacct").own == f"{tmp_path}/cpu,cpuacct"
 
 
 def test_a_read_only_tree_is_of_no_use_and_says_so(machine: Machine) -> None:
-    layout = machine("docker_v1", {"cpu,cpuacct": {}, "memory": {}, "pids": {}, "freezer": {}})
+    layout = machine("docker_v1", DOCKER)
     assert "mounted read-only" in layout.at("memory").problem
     assert "memory" not in dict(place("box", layout))
 
 
 def test_a_hierarchy_that_is_mounted_nowhere_says_so(machine: Machine) -> None:
-    missing = machine("docker_v1", {"cpu,cpuacct": {}, "memory": {}, "pids": {}, "freezer": {}}).at("cpuset")
+    missing = machine("docker_v1", DOCKER).at("cpuset")
     assert missing.problem == "the cpuset hierarchy is mounted nowhere"
 
 

@@ -17,7 +17,9 @@ from sandbox.primitives.cgroups.hierarchy import ROOM, UNIFIED, Layout
 from sandbox.step import Step, World
 
 Machine = Callable[..., Layout]
-HYBRID = {f"{name}/": {} for name in ("cpu", "cpuacct", "cpuset", "memory/jobs/7", "freezer", "blkio", "pids", "unified")}
+HYBRID: dict[str, dict[str, str]] = {
+    f"{name}/": {} for name in ("cpu", "cpuacct", "cpuset", "memory/jobs/7", "freezer", "blkio", "pids", "unified")
+}
 
 
 @pytest.fixture
