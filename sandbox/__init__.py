@@ -10,9 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import host
-    from .container import Container, Info, containers, ledger, plan, run, spawn, spec_for
-    from .errors import SandboxError
+    from . import host, lxc, options
+    from .container import Container, Info, containers, launch, ledger, plan, run, spawn, spec_for
+    from .errors import InvalidOption, NotFound, SandboxError
     from .job import Job, Result
     from .spec import Spec
 
@@ -20,19 +20,22 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Container": "container", "Info": "container", "containers": "container", "ledger": "container", "plan": "container",
-    "run": "container", "spawn": "container", "spec_for": "container", "SandboxError": "errors", "Job": "job", "Result": "job",
-    "Spec": "spec",
+    "launch": "container", "run": "container", "spawn": "container", "spec_for": "container", "InvalidOption": "errors",
+    "NotFound": "errors", "SandboxError": "errors", "Job": "job", "Result": "job", "Spec": "spec",
 }  # fmt: skip
 
+#: Modules that are handed on whole.
+_ROOMS = ("host", "lxc", "options")
+
 __all__ = [
-    "Container", "Info", "Job", "Result", "SandboxError", "Spec", "containers", "host", "ledger", "plan", "run", "spawn",
-    "spec_for",
+    "Container", "Info", "InvalidOption", "Job", "NotFound", "Result", "SandboxError", "Spec", "containers", "host", "launch",
+    "ledger", "lxc", "options", "plan", "run", "spawn", "spec_for",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name == "host":
-        return importlib.import_module(".host", __name__)
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
     if name in _WHERE:
         value = getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)
         globals()[name] = value

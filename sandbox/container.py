@@ -86,26 +86,55 @@ def request(spec: Spec, how: How, home: Home, *, foreground: bool, log: str) -> 
     }  # fmt: skip
 
 
-def spawn(image: str, command: Sequence[str] | str | None = None, *, stdin: bytes | None = None, without: Sequence[str] = (),
-          calls: bool = False, keep: bool = False, plan: Plan | None = None, **options: Any) -> Job:  # fmt: skip
-    """Start a container in the foreground, and return at once: it lives as long as somebody waits for it."""
+def spawn(image: str | Spec, command: Sequence[str] | str | None = None, *, stdin: bytes | None = None,
+          interactive: bool = False, without: Sequence[str] = (), calls: bool = False, keep: bool = False,
+          plan: Plan | None = None, **options: Any) -> Job:  # fmt: skip
+    """Start a container in the foreground, and return at once: it lives as long as somebody waits for it.
+
+    With `interactive` its standard input stays open, for `Job.write` and `Job.feed`.
+    """
+    home, wanted, keep, log = _place(image, command, keep, options)
+    how = How(tuple(without), calls, keep, plan)
+    return Job(home, request(wanted, how, home, foreground=True, log=log), wanted, stdin=stdin, interactive=interactive)
+
+
+def launch(image: str | Spec, command: Sequence[str] | str | None = None, *, without: Sequence[str] = (), calls: bool = False,
+           keep: bool = False, **options: Any) -> tuple["Container", Trace]:  # fmt: skip
+    """Start a container in the background, where it outlives this process; returns it, and the trace of its start.
+
+    When it ends, its record and its log stay, and its root file system goes, unless `keep`.
+    """
+    home, wanted, keep, log = _place(image, command, keep, options)
+    how = How(tuple(without), calls, keep)
+    reply, _ = client.ask(home, request(wanted, how, home, foreground=False, log=log))
+    return Container(wanted.name, home), Trace.from_json(reply["trace"])
+
+
+def _place(image: str | Spec, command: Sequence[str] | str | None, keep: bool, options: dict[str, Any]
+           ) -> tuple[Home, Spec, bool, str]:  # fmt: skip
+    """Where a new container lives, what it is, whether it stays on the shelf, and where its log is."""
     home = open_home()
-    wanted = spec_for(image, command, **options)
+    if isinstance(image, Spec):
+        if command is not None or options:
+            raise InvalidOption("a Spec already says the command and all options", cure="change them in it: dataclasses.replace")
+        wanted = image if image.name else replace(image, name=random_name())
+    else:
+        wanted = spec_for(image, command, **options)
     keep = keep or not host.tmpfs_user_xattr()  # before Linux 6.6 an overlay can't write to a tmpfs
     if keep:
         wanted = home.create(wanted)
     elif wanted.name and os.path.exists(home.folder(wanted.name)):
         raise AlreadyExists(f"there is a container called {wanted.name!r}", cure="choose another name, or remove that one")
-    log = f"{home.folder(wanted.name)}/log" if keep else f"{home.cache}/{wanted.name}.log"
-    how = How(tuple(without), calls, keep, plan)
-    return Job(home, request(wanted, how, home, foreground=True, log=log), wanted, stdin=stdin)
+    return home, wanted, keep, f"{home.folder(wanted.name)}/log" if keep else f"{home.cache}/{wanted.name}.log"
 
 
-def run(image: str, command: Sequence[str] | str | None = None, *, stdin: bytes | None = None, **options: Any) -> Result:
+def run(
+    image: str | Spec, command: Sequence[str] | str | None = None, *, stdin: bytes | None = None, **options: Any
+) -> Result:
     """Run a command in a new container and wait for it. Its root file system goes when it ends, unless `keep=True`.
 
     Args:
-        image: "busybox" or "host".
+        image: "busybox" or "host"; or a whole Spec, which says the command and all options itself.
         command: a list of words, or a text, which is a script for /bin/sh.
         stdin: what it reads; nothing, if left out.
         options: memory, cpus, pids, hostname, env, workdir, user, volume, … (`options.OPTIONS`); for teaching also
@@ -223,8 +252,8 @@ class Container:
         """Run another process in it, confined as its first one is, and wait. Options: env, workdir, user, timeout."""
         return collect(self.spawn(command, stdin=stdin, calls=calls, **options))
 
-    def spawn(self, command: Sequence[str] | str, *, stdin: bytes | None = None, tty: bool = False, calls: bool = False,
-              **options: Any) -> Job:  # fmt: skip
+    def spawn(self, command: Sequence[str] | str, *, stdin: bytes | None = None, interactive: bool = False,
+              tty: bool = False, calls: bool = False, **options: Any) -> Job:  # fmt: skip
         """Like `exec`, without waiting."""
         entry = self.running()
         if unknown := set(options) - {"env", "workdir", "user", "timeout", "interpreter"}:
@@ -246,7 +275,17 @@ class Container:
             "do": "start", "name": name, "in": self.name, "plan": made.to_json(), "foreground": True, "calls": calls,
             "terminal": tty, "timeout": asked.timeout,
         }  # fmt: skip
-        return Job(self.home, message, spec, stdin=stdin)
+        return Job(self.home, message, spec, stdin=stdin, interactive=interactive)
+
+    def attach(self) -> Job:
+        """Take its terminal, which one at a time can have; when the job is left, the container goes on.
+
+        Raises:
+            WrongState: it does not run. (That it has no terminal, or that somebody has it, comes with the job's result.)
+        """
+        entry = self.running()
+        message = {"do": "attach", "name": self.name, "terminal": True, "pid": entry["pid"]}
+        return Job(self.home, message, Spec.from_json(entry["spec"]))
 
     def running(self) -> dict[str, Any]:
         """Its entry in the ledger. Raises NotFound, and WrongState if it does not run."""
@@ -281,14 +320,22 @@ class Container:
         return self._result(reply)
 
     def logs(self) -> Iterator[tuple[float, str, bytes]]:
-        """(time, stream, bytes) of what it wrote, oldest first, running or not."""
-        path = f"{self.home.folder(self.name)}/log"
-        if not self.on_shelf:
-            last = next((record for record in self.home.records() if record["name"] == self.name), None)
-            if last is None and self.entry is None:
-                raise NotFound(f"nothing is known of a container called {self.name!r}")
-            path = last["log"] if last else f"{self.home.cache}/{self.name}.log"
-        return logs.read(path)
+        """(time, stream, bytes) of what it wrote, oldest first, running or not. Raises NotFound."""
+        return logs.read(self._log())
+
+    def follow(self) -> Iterator[tuple[float, str, bytes] | None]:
+        """Like `logs`, and then what it writes until it ends; None each time when nothing more is there yet."""
+        return logs.follow(self._log, lambda: self.entry is None)
+
+    def _log(self) -> str:
+        if (entry := self.entry) is not None:
+            return str(entry["log"])
+        if self.on_shelf:
+            return f"{self.home.folder(self.name)}/log"
+        last = next((record for record in self.home.records() if record["name"] == self.name), None)
+        if last is None:
+            raise NotFound(f"nothing is known of a container called {self.name!r}")
+        return str(last["log"])
 
     def destroy(self, force: bool = False) -> None:
         """Take it off the shelf, with all that it wrote. Raises WrongState while it runs, unless `force`."""
@@ -325,10 +372,7 @@ def info(name: str, entry: dict[str, Any] | None, home: Home) -> Info:
         last = next((record for record in home.records() if record["name"] == name), None)
         if last is None and not os.path.isdir(home.folder(name)):
             raise NotFound(f"there is no container called {name!r}")
-        if last is None:
-            return Info(name, "STOPPED", image=home.load(name).image)
-        reason = explain(last, Spec.from_json(last["spec"]))
-        return Info(name, "STOPPED", image=last["image"], begun=last["begun"], exit_code=last["exit_code"], reason=reason)
+        return Info(name, "STOPPED", image=home.load(name).image) if last is None else _ended(last)
     places = directories(entry)
     used = cgroups.glance(places)
     links = {link: count for link, count in network.read(entry["pid"]).items() if link != "lo"}
@@ -340,6 +384,19 @@ def info(name: str, entry: dict[str, Any] | None, home: Home) -> Info:
         name, "FROZEN" if frozen else "RUNNING", entry["pid"], entry["spec"]["image"], (), used.cpu_seconds, io, used.memory,
         used.kernel, used.pids, link, tx, rx, entry["begun"],
     )  # fmt: skip
+
+
+def _ended(record: dict[str, Any]) -> Info:
+    """A finished run, from its record."""
+    reason = explain(record, Spec.from_json(record["spec"]))
+    return Info(
+        record["name"], "STOPPED", image=record["image"], begun=record["begun"], exit_code=record["exit_code"], reason=reason
+    )
+
+
+def finished() -> list[Info]:
+    """The last runs that ended, the newest first; 20 are kept, their files are not."""
+    return [_ended(record) for record in open_home().records()]
 
 
 def containers(all: bool = True) -> list[Info]:

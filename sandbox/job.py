@@ -3,8 +3,8 @@
 import contextlib
 import os
 import select
-import signal
-from collections.abc import Iterator
+import signal as signals
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,17 +38,25 @@ class Result:
 
 
 class Job:
-    """One process that was started and is waited for. Use `poll` until `done`; then `result` is there."""
+    """One process that was started and is waited for. Use `poll` until `done`; then `result` is there.
 
-    def __init__(self, home: Home, request: dict[str, Any], spec: Spec, *, stdin: bytes | None = None) -> None:
+    It reads `stdin` and then the end of the file; with `interactive`, or on a terminal, what `write` and `feed` give it.
+    """
+
+    def __init__(
+        self, home: Home, request: dict[str, Any], spec: Spec, *, stdin: bytes | None = None, interactive: bool = False
+    ) -> None:
         self.home, self.spec, self.name = home, spec, str(request["name"])
-        self.pid = 0
+        self.pid = int(request.get("pid", 0))  # known only of one that runs already
         self.console = -1  # the master of its terminal, if it has one
         self.done = False
         self.failure: SandboxError | None = None
         self._ended: dict[str, Any] | None = None
         self._streams: dict[int, str] = {}
-        self._input = memoryview(stdin or b"")
+        self._input = bytearray(stdin or b"")  # what is not yet taken inside
+        self._more = interactive or bool(request.get("terminal"))  # more may come
+        self._source = -1
+        self._through: Callable[[bytes], bytes] = bytes
         self._log = logs.LogWriter(request["log"]) if request.get("log") else None
         self._poll = select.poll()
         self._stdin = -1
@@ -65,10 +73,10 @@ class Job:
 
     def _open_streams(self) -> list[int]:
         theirs = []
-        if self._input:
+        if self._input or self._more:
             read, self._stdin = os.pipe()
             os.set_blocking(self._stdin, False)
-            self._poll.register(self._stdin, select.POLLOUT)
+            self._arm()
             theirs.append(read)
         else:
             theirs.append(os.open("/dev/null", os.O_RDONLY))
@@ -86,12 +94,14 @@ class Job:
         if self.done:
             return []
         for fd, event in self._poll.poll(seconds * 1000):
-            if fd == self._stdin:
-                self._feed(broken=bool(event & select.POLLERR))
-            elif fd in self._streams:
-                pieces += self._take(fd)
-            elif fd == self._wire.fileno():
+            if fd == self._wire.fileno():
                 self._hear()
+            elif fd == self._source:
+                self._read_source()
+            elif event & (select.POLLOUT | select.POLLERR):
+                self._give(fd, broken=bool(event & select.POLLERR))
+            if fd in self._streams and event & ~select.POLLOUT:
+                pieces += self._take(fd)
         if self._ended is not None and (not self._streams or self._drained(pieces)):
             self._finish()
         return pieces
@@ -100,6 +110,9 @@ class Job:
         try:
             data = os.read(fd, 1 << 16)
         except BlockingIOError:
+            return []
+        except OSError:  # EIO: nobody has the terminal open just now, and poll would return at once, for ever. pty(7)
+            select.select([self._wire], [], [], 0.02 if self._ended is None else 0)
             return []
         stream = self._streams[fd]
         if not data:
@@ -118,29 +131,87 @@ class Job:
                 pieces += got
         return True
 
-    def _feed(self, broken: bool) -> None:
-        if not broken:
-            with contextlib.suppress(BlockingIOError, BrokenPipeError):
-                self._input = self._input[os.write(self._stdin, self._input[:65536]) :]
-                broken = not self._input
-        if broken:
+    def write(self, data: bytes) -> None:
+        """Type into its terminal, or add to its standard input. Never blocks: `poll` hands it on as it is taken."""
+        self._input += data
+        self._arm()
+
+    def close_stdin(self) -> None:
+        """No more will come: it reads the end of the file after what was written. A terminal has no such end."""
+        self._more = False
+        self._arm()
+
+    def feed(self, source: int, through: Callable[[bytes], bytes] = bytes) -> None:
+        """Hand on what `source` brings until its end, no faster than it is taken; `through` may change each piece.
+
+        The descriptor itself stays outside: who holds somebody's terminal can type into it. TIOCSTI, ioctl_tty(2).
+        """
+        self._source, self._through = source, through
+        self._arm()
+
+    def _arm(self) -> None:
+        """Wait for room inside while something waits to be taken, and otherwise for the source."""
+        if self.console >= 0:
+            self._poll.register(self.console, select.POLLIN | (select.POLLOUT if self._input else 0))
+        elif self._stdin >= 0 and (self._input or self._more):
+            self._poll.register(self._stdin, select.POLLOUT if self._input else 0)  # with 0, still POLLERR: nobody reads
+        elif self._stdin >= 0:
             self._poll.unregister(self._stdin)
             os.close(self._stdin)
             self._stdin = -1
+        if self._source >= 0 and self._more and not self._input:
+            self._poll.register(self._source, select.POLLIN)
+        elif self._source >= 0:
+            with contextlib.suppress(KeyError):
+                self._poll.unregister(self._source)
+
+    def _read_source(self) -> None:
+        try:
+            data = os.read(self._source, 1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:  # EIO: our own terminal is gone
+            data = b""
+        self._more = bool(data)
+        self._input += self._through(data)
+        self._arm()
+
+    def _give(self, fd: int, broken: bool) -> None:
+        try:
+            if not broken:
+                del self._input[: os.write(fd, self._input[:65536])]
+        except BlockingIOError:
+            return
+        except OSError:  # EPIPE, EIO: nobody will read it
+            broken = True
+        if broken:
+            self._input.clear()
+            self._more = self._more and self.console >= 0
+        self._arm()
 
     def _hear(self) -> None:
         message, fds = protocol.receive(self._wire)
         if message is None:
             self._reconnect()
             return
-        if message["event"] == "started":
-            self.pid = message["pid"]
-            self.console = fds[0] if fds else -1
+        if message["event"] in ("started", "attached"):
+            self.pid = message.get("pid", self.pid)
+            if fds:
+                self._open_console(fds[0])
         elif message["event"] == "exited":
             self._ended = message
         else:
             self._ended = {"exit_code": 125, "reason": "", "trace": [], **message}
             self.failure = from_json(message["error"])
+
+    def _open_console(self, fd: int) -> None:
+        if self.console >= 0:  # attached again, after a launcher was killed
+            self._poll.unregister(self.console)
+            del self._streams[self.console]
+            os.close(self.console)
+        self.console = fd
+        self._streams[fd] = "stdout"
+        self._arm()
 
     def _reconnect(self) -> None:
         """The launcher was killed. The process was not: its streams are ours, and the next launcher has adopted it."""
@@ -152,13 +223,12 @@ class Job:
             self.failure = LauncherLost("the launcher was killed while it started the container", cure="start it again")
             self._ended = {"exit_code": 125, "reason": "", "trace": []}
             return
-        protocol.send(self._wire, {"do": "wait", "name": self.name})
+        protocol.send(self._wire, {"do": "attach" if self.console >= 0 else "wait", "name": self.name})
 
     def _finish(self) -> None:
         self.done = True
-        for fd in (*self._streams, self._stdin, self.console):
-            if fd >= 0:
-                os.close(fd)
+        for fd in {*self._streams, self._stdin, self.console} - {-1}:
+            os.close(fd)
         self._streams, self._stdin, self.console = {}, -1, -1
         self._wire.close()
         if self._log:
@@ -172,11 +242,16 @@ class Job:
         """Send a signal to the process; SIGKILL ends all that runs in the container."""
         self.send({"do": "signal", "signal": number})
 
+    def stop(self, number: int = signals.SIGTERM, seconds: float = 10.0) -> None:
+        """Ask it to end, and have it killed after `seconds`, or at once where it could not notice. Waits for nothing."""
+        with client.connect(self.home) as sock:
+            protocol.send(sock, {"do": "stop", "name": self.name, "signal": number, "timeout": seconds})
+
     def abandon(self) -> None:
         """End it: whatever runs is killed, and nothing of it is left when this returns."""
         if not self.done:
             with contextlib.suppress(SandboxError):
-                self.signal(signal.SIGKILL)
+                self.signal(signals.SIGKILL)
             while not self.done:
                 self.poll(1.0)
 
@@ -217,7 +292,7 @@ def explain(ended: dict[str, Any], spec: Spec) -> str:
         return f"stopped: its timeout of {number} s was over"
     if kind == "signal" and number.isdigit():
         try:
-            name = signal.Signals(int(number)).name
+            name = signals.Signals(int(number)).name
         except ValueError:
             name = "a real-time signal"
         return f"killed by signal {number} ({name})"

@@ -4,10 +4,11 @@
 surrogates (PEP 383), so nothing is lost.
 """
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 #: A log takes at most twice this many bytes; what is older goes.
 ROTATE_AT = 8 << 20
@@ -41,11 +42,48 @@ class LogWriter:
 def read(path: str) -> Iterator[tuple[float, str, bytes]]:
     """(time, stream, bytes) of each piece of a log, oldest first; a torn last line is left out."""
     for part in (f"{path}.1", path):
-        try:
-            with open(path if part == path else part, "rb") as file:
-                yield from (piece for line in file if (piece := parse(line)))
-        except FileNotFoundError:
-            continue
+        yield from _pieces(part)
+
+
+def _pieces(path: str) -> Iterator[tuple[float, str, bytes]]:
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        yield from (piece for line in file if (piece := parse(line)))
+
+
+def follow(path: Callable[[], str], ended: Callable[[], bool]) -> Iterator[tuple[float, str, bytes] | None]:
+    """Like `read`, and then whatever is added until `ended`; None each time when all that is there has been read.
+
+    `path` is asked where the log is: when a container has ended, it is moved to the records.
+    """
+    yield from _pieces(f"{path()}.1")
+    file, rest, last = None, b"", False
+    try:
+        while not last:
+            last = ended()  # asked first: what was written before the end is still read below
+            with contextlib.suppress(FileNotFoundError):
+                file = file or open(path(), "rb")  # noqa: SIM115
+            for line in file or ():
+                rest += line
+                if rest.endswith(b"\n"):
+                    if piece := parse(rest):
+                        yield piece
+                    rest = b""
+            if file and _is_another(path(), file.fileno()):  # it has become the older half
+                file.close()
+                file, last = None, False
+            elif not last:
+                yield None
+                time.sleep(0.05)
+    finally:
+        if file:
+            file.close()
+
+
+def _is_another(path: str, fd: int) -> bool:
+    try:
+        return not os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def parse(line: bytes) -> tuple[float, str, bytes] | None:

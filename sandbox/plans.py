@@ -86,7 +86,11 @@ class Plan:
         """The plan that `to_json` wrote (as JSON types or as text). Raises ValueError for what is no plan."""
         if isinstance(data, str):
             data = json.loads(data)
-        if not isinstance(data, dict) or set(data) != {"outside", "inside"}:
+        if (
+            not isinstance(data, dict)
+            or set(data) != {"outside", "inside"}
+            or not all(isinstance(v, list) for v in data.values())
+        ):
             raise ValueError("a plan is an object with the lists outside and inside")
         lanes = {lane: tuple(Step.from_json(step) for step in steps) for lane, steps in data.items()}
         for lane, steps in lanes.items():

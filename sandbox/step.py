@@ -98,7 +98,9 @@ class Step:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The step that `to_json` wrote. Raises ValueError for a name or field that is not known."""
-        kind = KINDS.get(data.get("step", ""))
+        if not isinstance(data, dict):
+            raise ValueError(f"{data!r} is no step")
+        kind = KINDS.get(str(data.get("step")))
         if kind is None or not issubclass(kind, cls):
             raise ValueError(f"there is no step called {data.get('step')!r}")
         fields = {key: _rebuilt(value) for key, value in data.items() if key != "step"}

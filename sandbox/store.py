@@ -194,6 +194,8 @@ class Home:
         path = f"{self.path}/records/{time.time_ns()}-{check_name(record['name'])}"
         if log:
             os.rename(log, f"{path}.log")
+            with suppress(FileNotFoundError):
+                os.rename(f"{log}.1", f"{path}.log.1")  # its older half
         disk.write_json(f"{path}.json", record, durable=False)
         entries = os.listdir(f"{self.path}/records")
         kept = sorted(name for name in entries if name.endswith(".json") and name[0] != ".")[-RECORDS_KEPT:]

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,8 @@ from sandbox import home as room
 from sandbox.errors import InvalidOption, NotPossibleHere
 from sandbox.home import home, runtime_base, shelf_path
 from sandbox.linux import files
-from tests.conftest import REPOSITORY, as_nobody
+from tests.conftest import as_nobody
+from tests.private import privately
 
 
 @pytest.fixture
@@ -23,15 +23,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path / "shelf"
     if known := room._known.pop((str(tmp_path / "shelf"), os.geteuid()), None):
         os.rmdir(known.runtime)
-
-
-def privately(script: str) -> str:
-    """What this Python script prints, run as root of a user and a mount namespace of its own."""
-    command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", script]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_a_new_shelf_is_closed_to_others(folder: Path) -> None:

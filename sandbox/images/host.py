@@ -58,7 +58,7 @@ def _sources() -> list[str]:
 
 
 def _stamp() -> tuple[tuple[int, int, int], ...]:
-    """What `stat` says of all sources: the same means that nothing was added, taken away or replaced. Takes some 50 µs."""
+    """What `stat` says of all sources: the same means that nothing was added, taken away or replaced. Takes 0.15 ms."""
     return tuple(_identity(f"/etc/{name}") for name in _sources()) + tuple(_identity(f"/{name}") for name in _TOP)
 
 

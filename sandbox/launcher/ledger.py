@@ -73,11 +73,19 @@ def undo(steps: list[dict[str, Any]]) -> None:
         Step.from_json(data).undo()
 
 
-def is_alive(entry: Entry) -> bool:
-    """Whether the container's PID 1 is still the same process: same number, same start, same boot."""
+def is_present(entry: Entry) -> bool:
+    """Whether the container's PID 1 is there, running or waiting to be reaped: same number, same start, same boot."""
     if not entry.get("pid") or entry.get("boot") != files.boot_id():
         return False
     try:
-        return files.start_time(entry["pid"]) == entry["start_time"] and not files.is_zombie(entry["pid"])
+        return files.start_time(entry["pid"]) == entry["start_time"]
+    except OSError:
+        return False
+
+
+def is_alive(entry: Entry) -> bool:
+    """Whether the container's PID 1 runs."""
+    try:
+        return is_present(entry) and not files.is_zombie(entry["pid"])
     except OSError:
         return False

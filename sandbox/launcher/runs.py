@@ -14,7 +14,7 @@ from ..linux import constants as c
 from ..linux import files, syscalls
 from ..plans import Plan
 from ..primitives import cgroups
-from ..step import World
+from ..step import Step, World
 from . import inside, protocol
 from .ledger import Ledger, undo
 
@@ -127,6 +127,13 @@ class Run:
         run.world.held = {label: fd for label, fd in held.items() if label == "ids"}
         return run
 
+    def reclaim(self) -> None:
+        """Lock the range of ids again: its lock went with the last keeper."""
+        for data in self.undo:
+            if data["step"] == "ClaimIds" and "ids" not in self.world.held:
+                with suppress(SandboxError):  # somebody has it already, and can't be talked out of it
+                    Step.from_json(data).apply(self.world)
+
     # --- while it runs ----------------------------------------------------------------------------------------------
 
     def on_wire(self) -> bool:
@@ -186,6 +193,8 @@ class Run:
         message |= {"ended": time.time(), **outcome(status)}
         if not self.container:
             message |= {"reason": self._reason(message), "usage": self._usage()}
+            for fd in self.world.held.values():
+                fcntl.flock(fd, fcntl.LOCK_UN)  # of the keeper's duplicate too: or `undo` would find its own range taken
             try:
                 undo(self.undo)
             except (OSError, SandboxError) as error:

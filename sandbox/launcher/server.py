@@ -21,7 +21,7 @@ from ..linux import files, syscalls
 from ..primitives import cgroups, namespaces
 from ..store import Home
 from . import protocol, records
-from .ledger import Ledger, is_alive, undo
+from .ledger import Ledger, is_present, undo
 from .runs import Run, exit_of_stranger
 
 #: Seconds without a container and without a client after which launcher and keeper end.
@@ -180,7 +180,8 @@ class Launcher:
     # --- what can be asked ------------------------------------------------------------------------------------------
 
     def do_hello(self, message: protocol.Message, fds: list[int], client: socket.socket) -> protocol.Message:
-        return {"layout": self.layout.to_json(), "pid": os.getpid(), "keeper": os.getppid(), "running": len(self.runs)}
+        known = {"layout": self.layout.to_json(), "pid": os.getpid(), "keeper": os.getppid(), "running": len(self.runs)}
+        return {"event": "hello", **known}
 
     def do_end(self, message: protocol.Message, fds: list[int], client: socket.socket) -> protocol.Message:
         if self.runs:
@@ -226,15 +227,15 @@ class Launcher:
         wire = run.world.wire
         assert wire is not None
         had = run.console
-        if run.on_wire():
-            return
-        self.forget(wire.fileno())
-        console: tuple[int, ...] = ()
+        more = run.on_wire()
         if run.console != had:
             self.hold(run)
-            console = (run.console,)
-            if not run.foreground:
-                self.pump_console(run)
+        if more:
+            return
+        self.forget(wire.fileno())
+        console = (run.console,) if run.console >= 0 else ()
+        if not run.foreground:
+            self.pump_console(run)
         if run.running:
             started = {"event": "started", "name": run.name, "pid": run.world.pid}
             if run.foreground:
@@ -342,7 +343,7 @@ class Launcher:
         """Adopt what runs, take note of what ended meanwhile, undo the rest."""
         for entry in list(self.ledger.entries()):
             ended = exits.get(entry.get("pid", -1))
-            if ended is None and not is_alive(entry):
+            if ended is None and not is_present(entry):
                 undo(entry["undo"])
                 if entry.get("pid"):
                     records.keep(
@@ -358,8 +359,14 @@ class Launcher:
             if ended is not None:
                 self.on_exit(run.world.pid, ended)
                 continue
-            run.world.pidfd = os.pidfd_open(run.world.pid)
-            if files.parent(run.world.pid) != os.getppid():
+            run.reclaim()
+            self.hold(run)
+            try:
+                run.world.pidfd = os.pidfd_open(run.world.pid)
+                stranger = files.parent(run.world.pid) != os.getppid()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it is reaped just now: the keeper's word is on its way
+            if stranger:
                 self.watch(run.world.pidfd, lambda run=run: self.on_stranger(run))  # type: ignore[misc]
             if run.foreground:
                 self.later(REUNION, lambda run=run: self.kill_if_alone(run))  # type: ignore[misc]
@@ -368,12 +375,12 @@ class Launcher:
         if not run.waiting:
             self.kill(run, "its client went away")
 
-    def on_stranger(self, run: Run) -> None:
+    def on_stranger(self, run: Run, patience: int = 60) -> None:
         """A container whose keeper was killed ended: its parent was the host's init."""
         self.forget(run.world.pidfd)
         status = exit_of_stranger(run.world.pidfd)
-        if status is None:  # the kernel tells only after the parent has reaped it
-            self.later(2.0, lambda: self.on_exit(run.world.pid, exit_of_stranger(run.world.pidfd)))
+        if status is None and patience:  # the kernel tells only after the parent has reaped it
+            self.later(0.05, lambda: self.on_stranger(run, patience - 1))
         else:
             self.on_exit(run.world.pid, status)
 

@@ -226,10 +226,17 @@ class _OpenHow(ctypes.Structure):
 def openat2(dirfd: int, path: str, flags: int, mode: int = 0, resolve: int = c.RESOLVE_IN_ROOT) -> int:
     """openat2(2); by default `path` can't leave the directory `dirfd`, whatever links it meets."""
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve | c.RESOLVE_NO_MAGICLINKS)
-    return _syscall(
-        "openat2", c.SYS_OPENAT2, dirfd, _text(path), ctypes.byref(how), ctypes.sizeof(how),
-        shown=f"{dirfd}, {path!r}, {flags:#x}, resolve={resolve:#x}", path=path,
-    )  # fmt: skip
+    tries = 1000
+    while True:
+        try:
+            return _syscall(
+                "openat2", c.SYS_OPENAT2, dirfd, _text(path), ctypes.byref(how), ctypes.sizeof(how),
+                shown=f"{dirfd}, {path!r}, {flags:#x}, resolve={resolve:#x}", path=path,
+            )  # fmt: skip
+        except BlockingIOError:
+            # EAGAIN: somebody mounted or renamed, anywhere on the machine, while a ".." was walked. openat2(2), ERRORS
+            if not (tries := tries - 1):
+                raise
 
 
 # --- privileges -----------------------------------------------------------------------------------------------------

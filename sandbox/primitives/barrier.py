@@ -34,7 +34,8 @@ class WaitForGo(Step):
         assert world.wire is not None
         more = True
         while more:
-            message, fds, _, _ = socket.recv_fds(world.wire, 16384, 253)
+            # Close-on-exec: a tree left open would be a way out of the root for the program (CVE-2024-21626).
+            message, fds, _, _ = socket.recv_fds(world.wire, 16384, 253, socket.MSG_CMSG_CLOEXEC)
             if not message:
                 os._exit(125)
             word = json.loads(message)

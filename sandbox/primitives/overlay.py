@@ -23,12 +23,12 @@ class MountOverlay(Step):
 
     def apply(self, world: World) -> str:
         for name in self.layers:
-            os.mkdir(f"{world.scratch}/{name}")
-            syscalls.move_mount(world.trees.pop(name), f"{world.scratch}/{name}")
+            self._attach(world, name)
         writable = f"{world.scratch}/{self.upper or 'rw'}"
-        os.mkdir(writable)
         if self.upper:
-            syscalls.move_mount(world.trees.pop(self.upper), writable)
+            self._attach(world, self.upper)
+        else:
+            os.mkdir(writable)
         for part in ("upper", "work"):
             if not os.path.isdir(f"{writable}/{part}"):
                 os.mkdir(f"{writable}/{part}")
@@ -45,6 +45,13 @@ class MountOverlay(Step):
         os.close(tree)
         os.close(fs)
         return f"{len(self.layers)} layers"
+
+    @staticmethod
+    def _attach(world: World, name: str) -> None:
+        tree = world.trees.pop(name)
+        os.mkdir(f"{world.scratch}/{name}")
+        syscalls.move_mount(tree, f"{world.scratch}/{name}")
+        os.close(tree)
 
     @staticmethod
     def _add_layers(fs: int, paths: list[str]) -> None:

@@ -9,6 +9,15 @@ from ..errors import InvalidOption, KernelRefused, NotFound
 from ..step import Step, World
 
 
+#: 4,294,967,295 is (uid_t)-1: "leave it as it is" to setresuid(2), and so whoever asked for it would stay root.
+_LAST_ID = 0xFFFFFFFE
+
+
+def _number(text: str) -> int | None:
+    """An id as passwd(5) writes it: digits, and nothing that int() would take as well (CVE-2026-30892)."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= _LAST_ID else None
+
+
 def _lookup(path: str, key: str, column: int) -> list[str] | None:
     """The line of the container's own passwd or group file whose `column` is `key`; the file may be hostile."""
     try:
@@ -59,13 +68,12 @@ class SetUser(Step):
 
     def apply(self, world: World) -> str:
         who, _, group = self.user.partition(":")
-        number = who.isascii() and who.isdigit()
-        fields = _lookup("/etc/passwd", who, 2 if number else 0)
-        if fields is None and not number:
+        uid = _number(who)
+        fields = _lookup("/etc/passwd", who, 0 if uid is None else 2) or []
+        if uid is None and (uid := _number(fields[2] if fields else "")) is None:
             raise NotFound(f"user {who!r} is not in the container's /etc/passwd", cure="give a number: --user 1000")
-        uid = int(who) if number else int(fields[2])  # type: ignore[index]
-        gid = self._group(group) if group else int(fields[3]) if fields and fields[3].isdigit() else 0
-        world.home = fields[5] if fields and len(fields) > 5 else "/"
+        gid = self._group(group) if group else (_number(fields[3]) or 0) if len(fields) > 3 else 0
+        world.home = fields[5] if len(fields) > 5 else "/"
         for standard in (0, 1, 2):
             # So that /dev/stdout can be opened again by its name. Only of pipes and terminals that are container root's.
             status = os.fstat(standard)
@@ -79,12 +87,10 @@ class SetUser(Step):
 
     @staticmethod
     def _group(text: str) -> int:
-        if text.isascii() and text.isdigit():
-            return int(text)
-        fields = _lookup("/etc/group", text, 0)
-        if fields is None:
+        gid = _number(text)
+        if gid is None and (gid := _number((_lookup("/etc/group", text, 0) or ["", "", ""])[2])) is None:
             raise NotFound(f"group {text!r} is not in the container's /etc/group", cure="give a number: --user 1000:1000")
-        return int(fields[2])
+        return gid
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         if error.errno == 22:

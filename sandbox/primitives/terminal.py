@@ -20,6 +20,7 @@ class OpenConsole(Step):
 
     man = "pty(7)"
     see = "tty"
+    touches = "mount"
 
     columns: int = 80
     rows: int = 24

@@ -40,8 +40,7 @@ class ClaimIds(Step):
         start = zlib.crc32(self.seed.encode()) % len(CONTAINER_IDS)
         for i in range(1000):
             base = CONTAINER_IDS[(start + i) % len(CONTAINER_IDS)]
-            if (fd := self._lock(base)) is not None:
-                os.close(fd)
+            if self._is_free(base):
                 return replace(self, base=base)
         raise NotPossibleHere("no free range of ids for the container", condition=f"1,000 locks in {LOCKS} are taken")
 
@@ -57,6 +56,21 @@ class ClaimIds(Step):
         if (fd := self._lock(self.base)) is not None:
             os.unlink(f"{LOCKS}/{self.base}")
             os.close(fd)
+
+    @staticmethod
+    def _is_free(base: int) -> bool:
+        """Whether nobody holds the range just now. Makes nothing: what is made must be in the ledger first."""
+        try:
+            fd = os.open(f"{LOCKS}/{base}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(fd)
+        return True
 
     @staticmethod
     def _lock(base: int) -> int | None:

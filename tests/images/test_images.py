@@ -94,7 +94,7 @@ def test_a_failure_or_a_crash_in_the_middle_leaves_no_layer(shelf: Home) -> None
 @pytest.mark.needs_root
 def test_an_ordinary_user_has_layers_and_containers_of_its_own(user_python: str, user_source: Path) -> None:
     script = """
-import os, tempfile
+import contextlib, os, tempfile
 from sandbox import images
 from sandbox.home import home
 from sandbox.spec import Spec
@@ -104,11 +104,14 @@ with tempfile.TemporaryDirectory() as folder:
     for name in images.names():
         print(name, os.stat(images.get(name, shelf).layers[0]).st_uid)
     upper = shelf.create(Spec(name="box")).root.upper
-    os.makedirs(upper + "/work/work/deep")
-    os.chmod(upper + "/work/work", 0)  # as overlay leaves it
+    work = os.path.join(upper, "work", "work")
+    os.makedirs(work + "/deep")
+    os.chmod(work, 0)  # as overlay leaves it
     shelf.remove("box")
     print(shelf.names())
     os.rmdir(shelf.runtime)
+    with contextlib.suppress(OSError):  # others of this user may be there
+        os.rmdir(os.path.dirname(shelf.runtime))
 """
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(user_source), "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/"}
     done = subprocess.run(as_nobody(user_python, "-c", script), capture_output=True, text=True, env=environment, cwd="/")

@@ -8,12 +8,12 @@ cgroups(7), cgroup_namespaces(7), Documentation/admin-guide/cgroup-v2.rst and cg
 """
 
 from .ground import here, prepare, release
-from .group import Usage, events, freeze, glance, kill, oom_kills, processes, remove, thaw, usage
+from .group import Usage, events, freeze, frozen, glance, kill, oom_kills, processes, remove, thaw, usage
 from .hierarchy import ROOM, UNIFIED, Directories, Layout, Place, place, read_layout
 from .steps import JoinCgroups, MakeCgroups, SetLimits
 
 __all__ = [
     "ROOM", "UNIFIED", "Directories", "JoinCgroups", "Layout", "MakeCgroups", "Place", "SetLimits", "Usage", "events",
-    "freeze", "glance", "here", "kill", "oom_kills", "place", "prepare", "processes", "read_layout", "release", "remove",
-    "thaw", "usage",
+    "freeze", "frozen", "glance", "here", "kill", "oom_kills", "place", "prepare", "processes", "read_layout", "release",
+    "remove", "thaw", "usage",
 ]  # fmt: skip

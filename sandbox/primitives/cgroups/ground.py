@@ -66,6 +66,18 @@ def release(layout: Layout) -> None:
                     raise
 
 
+def make_group(path: str) -> None:
+    """One group's directory in one tree. Raises SyscallError, naming mkdir or write."""
+    while True:
+        try:
+            return knobs.mkdir(path)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+        # The first group in this tree; or another launcher has tidied up, perhaps between these very lines.
+        make_room(os.path.dirname(path))
+
+
 def make_room(path: str) -> None:
     """The directory in which groups are made, in one tree, ready for groups below it. It may be there already.
 
@@ -78,11 +90,11 @@ def make_room(path: str) -> None:
         if error.errno != errno.EEXIST:
             raise
     offered = knobs.text(path, "cgroup.controllers").split()
-    _enable(path, [name for name in HANDED_ON if name in offered])
+    _enable(path, _not_enabled(path, [name for name in HANDED_ON if name in offered]))
     # A new v1 cpuset has no CPUs and no memory nodes at all, and nothing can run in it. cpuset(7)
     if os.path.exists(f"{path}/cpuset.sched_load_balance"):  # a file of v1 only
         for name in ("cpuset.cpus", "cpuset.mems"):
-            files.write(f"{path}/{name}", knobs.text(os.path.dirname(path), name).strip())
+            knobs.write(path, name, knobs.text(os.path.dirname(path), name).strip())
     if os.path.exists(f"{path}/{_BLKIO_RULE}"):
         _count_bytes(path)
 
@@ -97,12 +109,16 @@ def _count_bytes(path: str) -> None:
 
 def _hand_on(own: str, wanted: list[str], pids: Collection[int]) -> dict[str, str]:
     """Enable controllers below our own group; for each that cannot be, why not."""
-    enabled = knobs.text(own, "cgroup.subtree_control").split()
-    missing = [name for name in wanted if name not in enabled]
+    missing = _not_enabled(own, wanted)
     exempt = not os.path.exists(f"{own}/cgroup.type")  # the root of the tree has no such file
     if missing and not exempt and (strangers := _move_aside(own, pids)):
         return dict.fromkeys(missing, f"{own} holds other processes too ({strangers}), so it can't hand controllers on")
     return _enable(own, missing)
+
+
+def _not_enabled(path: str, names: list[str]) -> list[str]:
+    enabled = knobs.text(path, "cgroup.subtree_control").split()
+    return [name for name in names if name not in enabled]
 
 
 def _enable(path: str, names: list[str]) -> dict[str, str]:

@@ -107,6 +107,16 @@ def freeze(directories: Directories, seconds: float = 2.0) -> None:
         time.sleep(0.0005)
 
 
+def frozen(directories: Directories) -> bool:
+    """Whether every process stands still: one file is read. Where nothing can be frozen, False."""
+    where = dict(directories)
+    if UNIFIED not in where and "freezer" not in where:
+        return False
+    freezer, directory = _freezer(directories)
+    still: bool = freezer.frozen(directory)
+    return still
+
+
 def thaw(directories: Directories) -> None:
     """Let every process go on. Raises NotPossibleHere as `freeze` does."""
     freezer, directory = _freezer(directories)
@@ -115,6 +125,7 @@ def thaw(directories: Directories) -> None:
 
 def kill(directories: Directories) -> None:
     """SIGKILL to every process of the group and below, frozen or not. Their end is not waited for."""
+    directories = _ours(directories)
     where = dict(directories)
     swept = UNIFIED in where and os.path.isdir(where[UNIFIED]) and v2.kill(where[UNIFIED])
     # Without cgroup.kill, a process that forks faster than we read must stand still while we do.
@@ -140,7 +151,7 @@ def remove(directories: Directories, seconds: float = 2.0) -> None:
     """
     end = time.monotonic() + seconds
     pause = 0.0002
-    left = [directory for directory in distinct(directories) if is_ours(directory)]
+    left = distinct(_ours(directories))
     while left := [directory for directory in left if not _removed(directory, last=time.monotonic() > end)]:
         kill(directories)
         time.sleep(pause)
@@ -150,6 +161,10 @@ def remove(directories: Directories, seconds: float = 2.0) -> None:
 def distinct(directories: Directories) -> list[str]:
     """The directories, each once: on v2, and where v1 controllers share a tree, there are fewer than controllers."""
     return list(dict.fromkeys(directory for _, directory in directories))
+
+
+def _ours(directories: Directories) -> Directories:
+    return tuple(pair for pair in directories if is_ours(pair[1]))
 
 
 def _removed(directory: str, last: bool) -> bool:

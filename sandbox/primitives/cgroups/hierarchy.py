@@ -163,7 +163,7 @@ def _why_missing(name: str, paths: dict[str, str], unified: Place | None, table:
     if any(row[0] == name and row[-1] == "0" for row in rows):
         return f"the {name} controller is switched off (/proc/cgroups)", f"boot with cgroup_enable={name}"
     if unified is None:
-        return "no cgroup file system is mounted", "mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+        return f"no cgroup tree that is mounted has the {name} controller", "mount -t cgroup2 cgroup2 /sys/fs/cgroup"
     if name in knobs.text(unified.mount_point, "cgroup.controllers").split():
         return f"the groups above {unified.own} do not hand the {name} controller down to it", SCOPE
     return f"this kernel has no {name} controller", "use a kernel that has it"

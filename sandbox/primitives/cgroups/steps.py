@@ -5,7 +5,6 @@ finds them there. The group can be made and limited before the child is born. Th
 has joined, or it would see the host's whole tree. cgroups(7).
 """
 
-import errno
 from dataclasses import replace
 from typing import Self
 
@@ -13,8 +12,8 @@ from ...errors import NotPossibleHere
 from ...linux import files
 from ...step import Step, World
 from . import group as groups
-from . import knobs, refusals
-from .ground import here, make_room
+from . import refusals
+from .ground import here, make_group
 from .hierarchy import UNIFIED, Directories, is_ours, place
 
 #: Which controller each limit needs.
@@ -49,14 +48,7 @@ class MakeCgroups(Step):
 
     def apply(self, world: World) -> str:
         for directory in groups.distinct(self.directories):
-            try:
-                knobs.mkdir(directory)
-            except OSError as error:
-                if error.errno != errno.ENOENT:
-                    raise
-                # The first group in this tree, or another launcher has tidied up.
-                make_room(directory.rpartition("/")[0])
-                knobs.mkdir(directory)
+            make_group(directory)
         return "" if self.directories else f"no groups: {here().at(UNIFIED).problem}"
 
     def undo(self) -> None:

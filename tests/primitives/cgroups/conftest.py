@@ -67,19 +67,10 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 # --- real ones ------------------------------------------------------------------------------------------------------
 
 
-def family() -> list[int]:
-    """This process and those it descends from, as long as they are in its own group: they may be moved aside."""
-    found, pid = [], os.getpid()
-    while pid > 0:
-        found.append(pid)
-        pid = int(files.read(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])
-    return found
-
-
 @pytest.fixture(scope="session")
 def layout() -> Iterator[Layout]:
     """This machine's own layout, prepared as the launcher does it."""
-    found = cgroups.prepare(read_layout(), family())
+    found = cgroups.prepare(read_layout(), [os.getpid()])
     yield found
     cgroups.release(found)
 
@@ -140,6 +131,13 @@ def make_group(layout: Layout) -> Iterator[Callable[..., Group]]:
         group.close()
         step.undo()
         assert not any(os.path.exists(directory) for _, directory in step.directories)
+
+
+@pytest.fixture
+def private(make_group: Callable[..., Group], layout: Layout) -> Layout:
+    """A layout whose own group nobody else works in: launchers of other users of this machine would make and remove ours."""
+    where = dict(make_group().directories)
+    return Layout(tuple(place._replace(own=where[place.controller]) for place in layout.places if place.controller in where))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -124,7 +125,7 @@ def test_a_frozen_group_stands_still_and_goes_on_when_thawed(make_group: MakeGro
     child = group.start("import time\nwhile True: print('.', flush=True); time.sleep(0.01)")
     child.stdout.readline()
     cgroups.freeze(group.directories)
-    assert cgroups.usage(group.directories).frozen is True
+    assert cgroups.usage(group.directories).frozen is cgroups.frozen(group.directories) is True
     os.set_blocking(child.stdout.fileno(), False)
     with contextlib.suppress(BlockingIOError):  # what was written before
         os.read(child.stdout.fileno(), 65536)
@@ -134,7 +135,7 @@ def test_a_frozen_group_stands_still_and_goes_on_when_thawed(make_group: MakeGro
     cgroups.thaw(group.directories)
     os.set_blocking(child.stdout.fileno(), True)
     assert os.read(child.stdout.fileno(), 1)
-    assert cgroups.usage(group.directories).frozen is False
+    assert cgroups.usage(group.directories).frozen is cgroups.frozen(group.directories) is False
 
 
 def test_a_frozen_group_can_be_killed_within_a_second(make_group: MakeGroup) -> None:
@@ -220,11 +221,21 @@ def test_a_group_that_is_gone_has_used_nothing_and_is_killed_without_an_error(ma
     cgroups.kill(group.directories)
 
 
-def test_what_is_not_ours_is_never_removed(tmp_path: Path) -> None:
-    cgroups.remove((("memory", str(tmp_path)),))
-    assert tmp_path.exists()
+def test_what_is_not_ours_is_never_killed_or_removed(tmp_path: Path) -> None:
+    bystander = subprocess.Popen(["sleep", "60"])
+    (tmp_path / "cgroup.procs").write_text(str(bystander.pid))
+    try:
+        cgroups.kill((("memory", str(tmp_path)),))
+        cgroups.remove((("memory", str(tmp_path)),))
+        time.sleep(0.05)
+        assert bystander.poll() is None
+        assert tmp_path.exists()
+    finally:
+        bystander.kill()
+        bystander.wait()
 
 
 def test_without_any_freezer_the_condition_is_named(layout: Layout) -> None:
     with pytest.raises(NotPossibleHere, match="neither a v2 tree nor v1's freezer"):
         cgroups.freeze((("memory", "/sys/fs/cgroup/memory/container-sandbox/none"),))
+    assert not cgroups.frozen(())

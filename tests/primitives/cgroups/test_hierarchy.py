@@ -76,7 +76,8 @@ def test_a_controller_switched_off_at_boot_is_named_with_the_cure(machine: Machi
 def test_without_any_tree_every_limit_says_so() -> None:
     layout = read_layout([], "", "")
     assert layout.kind == "none"
-    assert {layout.at(name).problem for name in ("memory", "pids", "cpu")} == {"no cgroup file system is mounted"}
+    for name in ("memory", "pids", "cpu", "cpuset"):
+        assert layout.at(name).problem == f"no cgroup tree that is mounted has the {name} controller"
     assert place("box", layout) == ()
 
 

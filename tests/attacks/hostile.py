@@ -1,0 +1,77 @@
+"""The attacker's tools: images made by hand, and programs that try to get out."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import sandbox
+
+#: Before a program for the `host` image: raw system calls, each answered by 0 or the errno's name.
+PRELUDE = """
+import ctypes, errno, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *args):
+    ctypes.set_errno(0)
+    got = libc.syscall(ctypes.c_long(number), *(ctypes.c_long(a) if isinstance(a, int) else a for a in args))
+    return errno.errorcode[ctypes.get_errno()] if got < 0 else "0"
+def tried(function, *args):
+    try:
+        function(*args)
+        return "0"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+"""
+
+
+def program(code: str) -> list[str]:
+    """The command that runs this Python code in the `host` image, with PRELUDE before it."""
+    return ["/usr/bin/python3", "-I", "-c", PRELUDE + code]
+
+
+def inside(code: str, **options: Any) -> list[str]:
+    """The lines that this Python code prints in a container of its own. It must not fail."""
+    done = sandbox.run("host", program(code), **options)
+    assert done.exit_code == 0, (done.exit_code, done.reason, done.text, done.stderr.decode(errors="replace")[-2000:])
+    return done.text.splitlines()
+
+
+def shell(script: str, **options: Any) -> str:
+    """What this script prints in a busybox container of its own, both streams, whatever its exit code."""
+    done = sandbox.run("busybox", f"exec 2>&1; {script}", **options)
+    return done.text
+
+
+@dataclass
+class Hostile:
+    """An image in the making: busybox, and a layer on top of it that holds what the test puts into `folder`."""
+
+    folder: Path
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+        os.chmod(self.folder, 0o755)
+
+    def link(self, path: str, target: str | Path) -> None:
+        """A symbolic link in the image."""
+        place = self.folder / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(target)
+
+    def file(self, path: str, content: str | bytes, mode: int = 0o644) -> None:
+        """A file in the image."""
+        place = self.folder / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content if isinstance(content, bytes) else content.encode())
+        place.chmod(mode)
+
+    def spec(self, command: Sequence[str] | str, **options: Any) -> sandbox.Spec:
+        """What a door would make of an image that consists of these layers."""
+        made = sandbox.spec_for("busybox", command, **options)
+        return replace(made, root=replace(made.root, layers=(*made.root.layers, str(self.folder))))
+
+    def run(self, command: Sequence[str] | str = ("true",), **options: Any) -> sandbox.Result:
+        """Run a command in a container of this image."""
+        return sandbox.run(self.spec(command, **options))
