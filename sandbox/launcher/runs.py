@@ -5,18 +5,28 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import logs
 from ..errors import SandboxError
 from ..linux import constants as c
 from ..linux import files, syscalls
-from ..plans import Plan
 from ..primitives import cgroups
-from ..step import World
+from ..step import Step, World
 from . import inside, protocol
+from .cradle import Newborn
 from .ledger import Ledger, undo
+
+
+class Place(NamedTuple):
+    """What a launcher lends to every start."""
+
+    ledger: Ledger
+    boot: str
+    bear: Callable[[Step, list[dict[str, Any]], bool], tuple[Newborn, str]]
+
 
 Directories = tuple[tuple[str, str], ...]
 
@@ -45,47 +55,42 @@ class Run:
 
     # --- the start --------------------------------------------------------------------------------------------------
 
-    def start(self, streams: list[int], namespaces: dict[str, str], ledger: Ledger, boot: str) -> None:
-        """Apply the outside lane. In the child, never returns."""
-        plan = Plan.from_json(self.request["plan"])
-        self.world.own_namespaces = namespaces
-        self.world.wire, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for wire in (self.world.wire, theirs):
-            protocol.enlarge(wire)
-        self.world.streams = tuple(streams) or self._own_streams()
+    def start(self, streams: list[int], place: "Place") -> None:
+        """Apply the outside lane."""
+        outside = [Step.from_json(step) for step in self.request["plan"]["outside"]]
         observe = bool(self.request.get("calls"))
-        step = plan.outside[0]
+        self.world.streams = tuple(streams) or self._own_streams()
+        step = outside[0]
         try:
             syscalls.observe(observe)
-            chosen = [step.choose(self.world) for step in plan.outside]
-            if not self.container:
-                self.undo = ledger.intend(self.name, {**self._facts(), "boot": boot}, chosen)
+            chosen = [step.choose(self.world) for step in outside]
+            self.undo = place.ledger.intend(self.name, {**self._facts(), "boot": place.boot}, chosen)
             for step in chosen:
                 if isinstance(step, cgroups.JoinCgroups):
                     self.cgroups = step.directories
-                if step.name == "Go" and not self.container:
+                if step.name == "Go":
                     # The last moment: from here on a container runs, and whoever comes after us must know it.
-                    ledger.add(self.name, self.identity())
-                inside.run(step, self.world, "outside", self.rows)
-                if self.world.pid == 0:
-                    self._be_child(plan, theirs, observe)
+                    place.ledger.add(self.name, self.identity())
+                if step.name in ("Clone", "Enter"):
+                    self._bear(step, place, observe)
+                else:
+                    inside.run(step, self.world, ["outside", str(step)], self.rows)
         except BaseException as error:
             self.failure = inside.refusal(step, error, self.world).to_json()
         finally:
             syscalls.observe(False)
-            theirs.close()
             for fd in self.world.streams:
                 os.close(fd)
-        self.world.wire.setblocking(False)
+        self.wire.setblocking(False)
 
-    def _be_child(self, plan: Plan, wire: socket.socket, observe: bool) -> None:
-        for standard, fd in enumerate(self.world.streams):
-            os.dup2(fd, standard)
-        os.dup2(wire.fileno(), inside.WIRE, inheritable=False)
-        # What the launcher holds is not the container's business (CVE-2024-21626).
-        syscalls.close_range(inside.WIRE + 1)
-        self.world.wire = socket.socket(fileno=inside.WIRE)
-        inside.become(plan.inside, self.world, observe)
+    def _bear(self, step: Step, place: Place, observe: bool) -> None:
+        """Have the child born and tell it its work."""
+        start = time.monotonic_ns()
+        newborn, how = place.bear(step, self.request["plan"]["inside"], observe)
+        self.world.pid, self.world.pidfd, self.world.wire, calls = newborn
+        self.rows.append(["outside", str(step), start, time.monotonic_ns(), how, calls])
+        work = {"do": "become", "steps": self.request["plan"]["inside"], "calls": observe}
+        protocol.send(self.wire, work, self.world.streams)
 
     def _own_streams(self) -> tuple[int, ...]:
         """Streams for a process whose client gave none: nothing to read, and two pipes into the log."""
@@ -99,6 +104,11 @@ class Run:
             self.outputs[read] = stream
             ends.append(write)
         return (null, *ends)
+
+    @property
+    def wire(self) -> socket.socket:
+        assert self.world.wire is not None
+        return self.world.wire
 
     def _facts(self) -> dict[str, Any]:
         keys = ("spec", "foreground", "timeout", "terminal", "log", "keep")
@@ -142,7 +152,8 @@ class Run:
                     self.rows[-1][3] = time.monotonic_ns()
                 return False
             if "trace" in message:
-                self.rows.extend(message["trace"])
+                steps = self.request["plan"]["inside"]
+                self.rows += [[lane, str(Step.from_json(steps[number])), *rest] for lane, number, *rest in message["trace"]]
                 self.running = True
             if "failed" in message:
                 self.failure, self.running = message["failed"], False

@@ -16,13 +16,16 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ..errors import AlreadyExists, InvalidOption, NotFound, SandboxError, WrongState
+from ..errors import AlreadyExists, InvalidOption, LauncherLost, NotFound, SandboxError, WrongState
 from ..linux import files, syscalls
 from ..primitives import cgroups, namespaces
+from ..primitives.namespaces import Clone
+from ..step import Step
 from ..store import Home
-from . import protocol, records
+from . import cradle, protocol, records
+from .cradle import Newborn
 from .ledger import Ledger, is_alive, undo
-from .runs import Run, exit_of_stranger
+from .runs import Place, Run, exit_of_stranger
 
 #: Seconds without a container and without a client after which launcher and keeper end.
 IDLE = 30.0
@@ -48,6 +51,10 @@ class Launcher:
         self.watched: dict[int, Callable[[], None]] = {}
         self.busy_at = time.monotonic()
         self.serial = 0
+        self.cradle = cradle.start(self.namespaces)
+        self.spare: tuple[Step, Newborn] | None = None
+        self.ordered: Step | None = None  # a spare child that is on its way
+        self.rehearsal: list[dict[str, Any]] = []  # what it is to practise: the last start's work
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -66,6 +73,7 @@ class Launcher:
     def loop(self) -> NoReturn:
         self.watch(self.listener.fileno(), self.on_connect)
         self.watch(self.keeper.fileno(), self.on_keeper)
+        self.watch(self.cradle.fileno(), self.on_cradle)
         while True:
             now = time.monotonic()
             while self.timers and self.timers[0][0] <= now:
@@ -180,7 +188,13 @@ class Launcher:
     # --- what can be asked ------------------------------------------------------------------------------------------
 
     def do_hello(self, message: protocol.Message, fds: list[int], client: socket.socket) -> protocol.Message:
-        return {"layout": self.layout.to_json(), "pid": os.getpid(), "keeper": os.getppid(), "running": len(self.runs)}
+        return {
+            "event": "hello",
+            "layout": self.layout.to_json(),
+            "pid": os.getpid(),
+            "keeper": os.getppid(),
+            "running": len(self.runs),
+        }
 
     def do_end(self, message: protocol.Message, fds: list[int], client: socket.socket) -> protocol.Message:
         if self.runs:
@@ -195,7 +209,7 @@ class Launcher:
             raise NotFound(f"no container called {message['in']!r} is running")
         run = Run(name, message, client)
         streams, fds[:] = fds[:], []
-        run.start(streams, self.namespaces, self.ledger, self.boot)
+        run.start(streams, Place(self.ledger, self.boot, self.bear))
         self.runs[name] = run
         if run.world.pid < 0:
             self.never_born(run)
@@ -211,6 +225,48 @@ class Launcher:
             run.kill()
         elif seconds := message.get("timeout"):
             self.later(seconds, lambda: self.kill(run, f"timeout {seconds:g}"))
+
+    def bear(self, step: Step, rehearsal: list[dict[str, Any]], observe: bool) -> tuple[Newborn, str]:
+        """A child made by this step: the one that was born ahead of time, if it is of that kind, or a new one."""
+        if self.ordered:
+            self.on_cradle()
+        if self.spare and self.spare[0] == step and not observe:  # who wants to see every call wants to see a birth
+            newborn = self.spare[1]
+            self.spare = None
+            self.later(0, lambda: self.order_spare(step, rehearsal))
+            return newborn, f"pid {newborn.pid}, born ahead of time"
+        cradle.order(self.cradle, step, observe)
+        newborn = cradle.collect(self.cradle)
+        if isinstance(step, Clone):
+            self.later(0, lambda: self.order_spare(step, rehearsal))
+        return newborn, f"pid {newborn.pid}"
+
+    def order_spare(self, step: Step, rehearsal: list[dict[str, Any]]) -> None:
+        """Have a child ready for the next start, which will probably be of the same kind."""
+        if self.ordered or (self.spare and self.spare[0] == step):
+            return
+        if self.spare:
+            self.spare[1].wire.close()  # it ends by itself
+            os.close(self.spare[1].pidfd)
+            self.spare = None
+        cradle.order(self.cradle, step)
+        self.ordered, self.rehearsal = step, rehearsal
+
+    def on_cradle(self) -> None:
+        """The spare child is born; or the cradle was killed, and another one is made."""
+        step, self.ordered = self.ordered, None
+        try:
+            newborn = cradle.collect(self.cradle)
+        except LauncherLost:
+            self.forget(self.cradle.fileno())
+            self.cradle.close()
+            self.cradle = cradle.start(self.namespaces)
+            self.watch(self.cradle.fileno(), self.on_cradle)
+        except SandboxError:
+            return  # the next start will say why
+        else:
+            self.spare = (step, newborn) if step else None
+            protocol.send(newborn.wire, {"do": "rehearse", "steps": self.rehearsal})
 
     def never_born(self, run: Run) -> None:
         """The start failed before there was a child."""
