@@ -3,7 +3,7 @@
 Sizes are bytes, times seconds, ids numbers, unless a field says otherwise.
 """
 
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -108,7 +108,8 @@ class Spec:
 
     def to_json(self) -> dict[str, Any]:
         """JSON types, field for field."""
-        return asdict(self)
+        made: dict[str, Any] = _plain(self)
+        return made
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Spec":
@@ -116,6 +117,14 @@ class Spec:
         spec = _build(cls, data, "spec")
         assert isinstance(spec, Spec)
         return spec
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if is_dataclass(value):
+        return {name: _plain(item) for name, item in vars(value).items()}
+    return value
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:

@@ -90,7 +90,7 @@ class Step:
 
     def to_json(self) -> dict[str, Any]:
         """The step as JSON types: its name under "step", its fields beside it; bytes as {"base64": text}."""
-        return {"step": self.name, **{name: _plain(value) for name, value, _ in self._fields()}}
+        return {"step": self.name, **{name: _plain(value) for name, value in vars(self).items()}}
 
     def _fields(self) -> list[tuple[str, object, object]]:
         return [(f.name, getattr(self, f.name), f.default) for f in dataclasses.fields(self)]  # type: ignore[arg-type]

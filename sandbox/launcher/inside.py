@@ -3,12 +3,15 @@
 After PivotRoot nothing may be imported: there may be no Python in the new root. All rooms are loaded by then (a test looks).
 """
 
+import json
 import os
+import socket
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..errors import KernelRefused, SandboxError
 from ..linux import syscalls
+from ..primitives.barrier import WaitForGo
 from ..primitives.namespaces import read as read_namespaces
 from ..step import Step, World
 from . import protocol
@@ -16,20 +19,51 @@ from . import protocol
 WIRE = 3  # where the wire to the launcher lies in the child; all higher descriptors are closed
 
 
-def become(steps: tuple[Step, ...], world: World, observe: bool) -> NoReturn:
+def main(wire: socket.socket, own_namespaces: dict[str, str]) -> NoReturn:
+    """Be the child, from birth: wait for the work, which comes over the wire with the streams, and do it."""
+    os.dup2(wire.fileno(), WIRE, inheritable=False)
+    # What the launcher holds is not the container's business (CVE-2024-21626).
+    syscalls.close_range(WIRE + 1)
+    world = World()
+    world.pid = 0
+    world.wire = socket.socket(fileno=WIRE)
+    while True:
+        work, streams = protocol.receive(world.wire)
+        if work is None:
+            os._exit(125)
+        if work["do"] == "rehearse":
+            rehearse(work["steps"])
+            continue
+        for standard, fd in enumerate(streams):
+            os.dup2(fd, standard)
+            os.close(fd)
+        shared = {kind for kind, name in read_namespaces().items() if own_namespaces.get(kind) == name}
+        become(work["steps"], world, shared, work["calls"])
+
+
+def rehearse(steps: list[dict[str, Any]]) -> None:
+    """Touch what the real work will touch: memory just forked is copied page by page, at 2 µs each, when first written to."""
+    for data in steps:
+        Step.from_json(data)
+    json.dumps([["inside", time.monotonic_ns(), steps]])
+    read_namespaces()
+    syscalls.take_calls()
+
+
+def become(steps: list[dict[str, Any]], world: World, shared: set[str], observe: bool) -> NoReturn:
     """Apply the steps. The wire says what happened: the trace just before the program starts, or the refusal."""
     rows: list[list[object]] = []
     assert world.wire is not None
+    step: Step = WaitForGo()
     try:
         syscalls.observe(observe)
-        shared = {kind for kind, name in read_namespaces().items() if world.own_namespaces.get(kind) == name}
-        for step in steps:
+        for number, step in enumerate([Step.from_json(data) for data in steps]):
             if step.name == "Exec":
-                rows.append(["inside", str(step), time.monotonic_ns(), 0, "", []])
+                rows.append(["inside", number, time.monotonic_ns(), 0, "", []])
                 console = [world.console] if world.console >= 0 else []
                 protocol.send(world.wire, {"trace": rows}, console)
                 rows = []
-            run(step, world, "inside", rows, shared)
+            run(step, world, ["inside", number], rows, shared)
     except BaseException as error:
         protocol.send(world.wire, {"failed": refusal(step, error, world).to_json(), "trace": rows})
     finally:
@@ -37,9 +71,9 @@ def become(steps: tuple[Step, ...], world: World, observe: bool) -> NoReturn:
 
 
 def run(
-    step: Step, world: World, lane: str, rows: list[list[object]], shared: set[str] | frozenset[str] = frozenset()
+    step: Step, world: World, head: list[object], rows: list[list[object]], shared: set[str] | frozenset[str] = frozenset()
 ) -> None:
-    """Apply one step and note it. A step that would change the host's own namespace is refused."""
+    """Apply one step and note it: `head` is its lane and its text or number. A step that would spoil the host is refused."""
     start = time.monotonic_ns()
     result: object = "failed"
     try:
@@ -50,8 +84,9 @@ def run(
             )  # fmt: skip
         result = step.apply(world)
     finally:
+        end = time.monotonic_ns()
         calls = [list(call) for call in syscalls.take_calls()]
-        rows.append([lane, str(step), start, time.monotonic_ns(), "" if result is None else str(result), calls])
+        rows.append([*head, start, end, "" if result is None else str(result), calls])
 
 
 def refusal(step: Step, error: BaseException, world: World) -> SandboxError:

@@ -33,6 +33,14 @@ def receive(sock: socket.socket) -> tuple[Message | None, list[int]]:
     return (json.loads(raw) if raw else None), list(fds)
 
 
+def wires() -> tuple[socket.socket, socket.socket]:
+    """A pair of connected ends, with room for large packets."""
+    pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for wire in pair:
+        enlarge(wire)
+    return pair
+
+
 def enlarge(sock: socket.socket) -> None:
     """Make room for large packets, as far as net.core.wmem_max lets us. socket(7)."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LIMIT)

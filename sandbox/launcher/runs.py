@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import select
 import signal
 import socket
 import time
@@ -10,12 +11,12 @@ from typing import Any
 
 from .. import logs
 from ..errors import SandboxError
-from ..linux import constants as c
 from ..linux import files, syscalls
-from ..plans import Plan
 from ..primitives import cgroups
+from ..primitives.namespaces import Clone, Enter
 from ..step import Step, World
 from . import inside, protocol
+from .cradle import Nursery
 from .ledger import Ledger, undo
 
 Directories = tuple[tuple[str, str], ...]
@@ -42,50 +43,48 @@ class Run:
         self.failure: dict[str, Any] | None = None
         self.stopping = ""  # why we are ending it: "timeout", "stopped"
         self.begun = time.time()
+        self.kind: Clone | None = None  # how its process was made
 
     # --- the start --------------------------------------------------------------------------------------------------
 
-    def start(self, streams: list[int], namespaces: dict[str, str], ledger: Ledger, boot: str) -> None:
-        """Apply the outside lane. In the child, never returns."""
-        plan = Plan.from_json(self.request["plan"])
-        self.world.own_namespaces = namespaces
-        self.world.wire, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for wire in (self.world.wire, theirs):
-            protocol.enlarge(wire)
-        self.world.streams = tuple(streams) or self._own_streams()
+    def start(self, streams: list[int], ledger: Ledger, boot: str, nursery: Nursery) -> None:
+        """Apply the outside lane. What goes wrong is kept in `failure`."""
         observe = bool(self.request.get("calls"))
-        step = plan.outside[0]
+        self.world.streams = tuple(streams) or self._own_streams()
+        outside = [Step.from_json(step) for step in self.request["plan"]["outside"]]
+        step = outside[0]
         try:
             syscalls.observe(observe)
-            chosen = [step.choose(self.world) for step in plan.outside]
-            if not self.container:
-                self.undo = ledger.intend(self.name, {**self._facts(), "boot": boot}, chosen)
+            chosen = [step.choose(self.world) for step in outside]
+            self.undo = ledger.intend(self.name, {**self._facts(), "boot": boot}, chosen)
             for step in chosen:
                 if isinstance(step, cgroups.JoinCgroups):
                     self.cgroups = step.directories
-                if step.name == "Go" and not self.container:
+                if step.name == "Go":
                     # The last moment: from here on a container runs, and whoever comes after us must know it.
                     ledger.add(self.name, self.identity())
-                inside.run(step, self.world, "outside", self.rows)
-                if self.world.pid == 0:
-                    self._be_child(plan, theirs, observe)
+                if isinstance(step, (Clone, Enter)):
+                    self._bear(step, nursery, observe)
+                else:
+                    inside.run(step, self.world, ["outside", str(step)], self.rows)
+                if isinstance(step, Clone):
+                    self.kind = step
         except BaseException as error:
             self.failure = inside.refusal(step, error, self.world).to_json()
         finally:
             syscalls.observe(False)
-            theirs.close()
             for fd in self.world.streams:
                 os.close(fd)
-        self.world.wire.setblocking(False)
 
-    def _be_child(self, plan: Plan, wire: socket.socket, observe: bool) -> None:
-        for standard, fd in enumerate(self.world.streams):
-            os.dup2(fd, standard)
-        os.dup2(wire.fileno(), inside.WIRE, inheritable=False)
-        # What the launcher holds is not the container's business (CVE-2024-21626).
-        syscalls.close_range(inside.WIRE + 1)
-        self.world.wire = socket.socket(fileno=inside.WIRE)
-        inside.become(plan.inside, self.world, observe)
+    def _bear(self, step: Step, nursery: Nursery, observe: bool) -> None:
+        """Have the child born and tell it its work."""
+        start = time.monotonic_ns()
+        newborn, how = nursery.bear(step, observe)
+        self.world.pid, self.world.pidfd, self.world.wire, calls = newborn
+        self.rows.append(["outside", str(step), start, time.monotonic_ns(), how, calls])
+        work = {"do": "become", "steps": self.request["plan"]["inside"], "calls": observe}
+        protocol.send(self.wire, work, self.world.streams)
+        self.wire.setblocking(False)
 
     def _own_streams(self) -> tuple[int, ...]:
         """Streams for a process whose client gave none: nothing to read, and two pipes into the log."""
@@ -100,8 +99,13 @@ class Run:
             ends.append(write)
         return (null, *ends)
 
+    @property
+    def wire(self) -> socket.socket:
+        assert self.world.wire is not None
+        return self.world.wire
+
     def _facts(self) -> dict[str, Any]:
-        keys = ("spec", "foreground", "timeout", "terminal", "log", "keep")
+        keys = ("in", "spec", "foreground", "timeout", "terminal", "log", "keep")
         return {"begun": self.begun, **{key: self.request[key] for key in keys if key in self.request}}
 
     def identity(self) -> dict[str, Any]:
@@ -149,7 +153,8 @@ class Run:
                     self.rows[-1][3] = time.monotonic_ns()
                 return False
             if "trace" in message:
-                self.rows.extend(message["trace"])
+                steps = self.request["plan"]["inside"]
+                self.rows += [[lane, str(Step.from_json(steps[number])), *rest] for lane, number, *rest in message["trace"]]
                 self.running = True
             if "failed" in message:
                 self.failure, self.running = message["failed"], False
@@ -188,42 +193,45 @@ class Run:
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def finish(self, status: int | None) -> dict[str, Any]:
-        """Read why it ended, undo what the kernel leaves, and say both. `status` is wait(2)'s; None: nobody knows."""
+        """How and why it ended: read while its groups are still there. `status` is wait(2)'s; None: nobody knows."""
         message: dict[str, Any] = {"event": "exited", "name": self.name, "trace": self.rows, "begun": self.begun}
         message |= {"ended": time.time(), **outcome(status)}
-        if not self.container:
-            message |= {"reason": self._reason(message), "usage": self._usage()}
-            for fd in self.world.held.values():
-                fcntl.flock(fd, fcntl.LOCK_UN)  # of the keeper's duplicate too: or `undo` would find its own range taken
-            try:
-                undo(self.undo)
-            except (OSError, SandboxError) as error:
-                message["left"] = str(error)
-        elif self.stopping:
-            message["reason"] = self.stopping
-        if self.failure:
-            message |= {"event": "failed", "error": self.failure}
-        return message
+        message["reason"] = self._reason(message)
+        if "spec" in self.request:
+            message["spec"] = self.request["spec"]
+        return message | ({"event": "failed", "error": self.failure} if self.failure else {})
+
+    def take_back(self) -> dict[str, Any]:
+        """Note what it used, then undo what the kernel leaves; what could not be undone is "left"."""
+        if self.container:
+            return {}
+        used = cgroups.glance(self.cgroups)
+        kept: dict[str, Any] = {"usage": {"cpu_seconds": used.cpu_seconds, "memory": used.memory}}
+        for fd in self.world.held.values():
+            fcntl.flock(fd, fcntl.LOCK_UN)  # of the keeper's duplicate too: or `undo` would find its own range taken
+        try:
+            undo(self.undo)
+        except (OSError, SandboxError) as error:
+            kept["left"] = str(error)
+        return kept
 
     def _reason(self, message: dict[str, Any]) -> str:
         killed = message["exit_code"] == 128 + signal.SIGKILL
-        if killed and not self.stopping and (kills := cgroups.oom_kills(self.cgroups)):
+        if killed and not self.container and not self.stopping and (kills := cgroups.oom_kills(self.cgroups)):
             return f"oom {kills}"
         return self.stopping or str(message.get("reason", ""))
 
-    def _usage(self) -> dict[str, Any]:
-        used = cgroups.glance(self.cgroups)
-        return {"cpu_seconds": used.cpu_seconds, "memory_peak": used.memory_peak, "memory": used.memory}
+    def drain(self) -> None:
+        """Take what is still in the pipes of a detached container: it has ended, so that is all."""
+        for fd in list(self.outputs):
+            while self.on_output(fd) and select.select([fd], [], [], 0)[0]:
+                pass
+        self.log.close()
 
     def close(self) -> None:
         """Let go of all descriptors."""
-        for fd in list(self.outputs):
-            while self.on_output(fd):
-                pass
-        self.log.close()
-        for fd in {self.world.pidfd, self.console, *self.outputs, *self.world.held.values(), *self.world.trees.values()} - {
-            -1
-        }:
+        own = {self.world.pidfd, self.console, *self.outputs, *self.world.held.values(), *self.world.trees.values()}
+        for fd in own - {-1}:
             os.close(fd)
         if self.world.wire is not None:
             self.world.wire.close()
@@ -235,15 +243,3 @@ def outcome(status: int | None) -> dict[str, Any]:
         return {"exit_code": -1, "reason": "exit status unknown: it ended while nobody of ours was there to be told"}
     code = os.waitstatus_to_exitcode(status)
     return {"exit_code": code, "reason": ""} if code >= 0 else {"exit_code": 128 - code, "reason": f"signal {-code}"}
-
-
-def exit_of_stranger(pidfd: int) -> int | None:
-    """How a process that is not our child ended, where the kernel still tells (Linux 6.15). ioctl_pidfd(2)."""
-    buffer = bytearray(64)
-    buffer[0] = c.PIDFD_INFO_EXIT
-    try:
-        fcntl.ioctl(pidfd, c.PIDFD_GET_INFO, buffer)
-    except OSError:
-        return None
-    mask = int.from_bytes(buffer[:8], "little")
-    return int.from_bytes(buffer[60:64], "little", signed=True) if mask & c.PIDFD_INFO_EXIT else None

@@ -9,25 +9,23 @@ import heapq
 import os
 import resource
 import select
-import signal
 import socket
 import struct
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ..errors import AlreadyExists, InvalidOption, NotFound, SandboxError, WrongState
+from ..errors import InvalidOption, LauncherLost, SandboxError
 from ..linux import files, syscalls
 from ..primitives import cgroups, namespaces
 from ..store import Home
-from . import protocol, records
-from .ledger import Ledger, is_present, undo
-from .runs import Run, exit_of_stranger
+from . import adoption, protocol, records, requests
+from .cradle import Nursery
+from .ledger import Ledger
+from .runs import Run
 
 #: Seconds without a container and without a client after which launcher and keeper end.
 IDLE = 30.0
-#: Seconds that a foreground container waits for its client to come back after a launcher was killed.
-REUNION = 3.0
 
 
 class Launcher:
@@ -48,6 +46,7 @@ class Launcher:
         self.watched: dict[int, Callable[[], None]] = {}
         self.busy_at = time.monotonic()
         self.serial = 0
+        self.nursery = Nursery(self.namespaces)
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -66,6 +65,7 @@ class Launcher:
     def loop(self) -> NoReturn:
         self.watch(self.listener.fileno(), self.on_connect)
         self.watch(self.keeper.fileno(), self.on_keeper)
+        self.watch(self.nursery.wire.fileno(), self.on_cradle)
         while True:
             now = time.monotonic()
             while self.timers and self.timers[0][0] <= now:
@@ -93,30 +93,14 @@ class Launcher:
             os._exit(1)  # it was killed: the next client starts another pair, which adopts what runs
         self.on_exit(message["pid"], message["status"])
 
-    def on_exit(self, pid: int, status: int | None) -> None:
-        run = self.by_pid.pop(pid, None)
-        if run is None:
-            protocol.send(self.keeper, {"do": "drop", "id": "", "pid": pid})
-            return
-        if run.world.wire is not None and run.world.wire.fileno() in self.watched:
-            self.on_wire(run)
-            self.forget(run.world.wire.fileno())
-        for fd in (run.world.pidfd, run.console, *run.outputs):
-            self.forget(fd)
-        message = run.finish(status)
-        # First of all the answer: somebody waits for it.
-        for client in run.waiting:
-            self.answer(client, message)
-        run.close()
-        del self.runs[run.name]
-        protocol.send(self.keeper, {"do": "drop", "id": run.name, "pid": pid})
-        if not run.container:
-            self.finished[run.name] = message
-            while len(self.finished) > 20:
-                del self.finished[next(iter(self.finished))]
-            if "left" not in message:
-                self.ledger.close(run.name)
-            records.keep(self.home, run.request, message)
+    def on_cradle(self) -> None:
+        try:
+            self.nursery.on_spare()
+        except LauncherLost:  # it was killed: make another
+            self.forget(self.nursery.wire.fileno())
+            self.nursery.wire.close()
+            self.nursery = Nursery(self.namespaces)
+            self.watch(self.nursery.wire.fileno(), self.on_cradle)
 
     # --- clients ----------------------------------------------------------------------------------------------------
 
@@ -149,12 +133,17 @@ class Launcher:
             if message is None:
                 self.on_gone(client)
                 return
-            handler = getattr(self, f"do_{message['do']}", None)
+            handler = requests.HANDLERS.get(str(message.get("do")))
             if handler is None:
-                raise InvalidOption(f"the launcher does not know {message['do']!r}")
-            reply = handler(message, fds, client)
+                raise InvalidOption(f"the launcher does not know {message.get('do')!r}")
+            reply = handler(self, message, fds, client)
             if reply is not None:
                 self.answer(client, reply)
+        except (KeyError, TypeError, ValueError) as error:
+            mistake = (
+                error if isinstance(error, SandboxError) else InvalidOption(f"no request: {type(error).__name__}: {error}")
+            )
+            self.answer(client, {"event": "refused", "error": mistake.to_json()})
         except SandboxError as error:
             self.answer(client, {"event": "refused", "error": error.to_json()})
         finally:
@@ -177,77 +166,82 @@ class Launcher:
                 if run.foreground and not run.waiting:
                     self.kill(run, "its client went away")
 
-    # --- what can be asked ------------------------------------------------------------------------------------------
+    # --- containers -------------------------------------------------------------------------------------------------
 
-    def do_hello(self, message: protocol.Message, fds: list[int], client: socket.socket) -> protocol.Message:
-        known = {"layout": self.layout.to_json(), "pid": os.getpid(), "keeper": os.getppid(), "running": len(self.runs)}
-        return {"event": "hello", **known}
-
-    def do_end(self, message: protocol.Message, fds: list[int], client: socket.socket) -> protocol.Message:
-        if self.runs:
-            raise WrongState(f"{len(self.runs)} containers still run")
-        self.end()
-
-    def do_start(self, message: protocol.Message, fds: list[int], client: socket.socket) -> None:
-        name = message["name"]
-        if name in self.runs or self.ledger.entry(name):
-            raise AlreadyExists(f"a container called {name!r} is running", cure="choose another name, or stop that one")
-        if message.get("in") and message["in"] not in self.runs:
-            raise NotFound(f"no container called {message['in']!r} is running")
-        run = Run(name, message, client)
-        streams, fds[:] = fds[:], []
-        run.start(streams, self.namespaces, self.ledger, self.boot)
-        self.runs[name] = run
+    def add(self, run: Run) -> None:
+        """Watch what was just started."""
+        self.runs[run.name] = run
         if run.world.pid < 0:
-            self.never_born(run)
+            self.close(run, {**run.finish(None), "event": "failed"})
             return
         self.by_pid[run.world.pid] = run
         self.hold(run)
-        wire = run.world.wire
-        assert wire is not None
-        self.watch(wire.fileno(), lambda: self.on_wire(run))
+        self.watch(run.wire.fileno(), lambda: self.on_wire(run))
         for fd in run.outputs:
             self.watch_output(run, fd)
         if run.failure:
             run.kill()
-        elif seconds := message.get("timeout"):
+            return
+        if seconds := run.request.get("timeout"):
             self.later(seconds, lambda: self.kill(run, f"timeout {seconds:g}"))
-
-    def never_born(self, run: Run) -> None:
-        """The start failed before there was a child."""
-        message = {**run.finish(None), "event": "failed"}
-        for client in run.waiting:
-            self.answer(client, message)
-        run.close()
-        del self.runs[run.name]
-        if not run.container and "left" not in message:
-            self.ledger.close(run.name)
+        if run.kind:
+            # While the child is busy we are not.
+            self.nursery.order_spare(run.kind, run.request["plan"]["inside"])
 
     def on_wire(self, run: Run) -> None:
-        wire = run.world.wire
-        assert wire is not None
+        """The child says something; or nothing more: then its program has begun, or it failed."""
         had = run.console
         more = run.on_wire()
         if run.console != had:
             self.hold(run)
         if more:
             return
-        self.forget(wire.fileno())
+        self.forget(run.wire.fileno())
         console = (run.console,) if run.console >= 0 else ()
         if not run.foreground:
             self.pump_console(run)
-        if run.running:
-            started = {"event": "started", "name": run.name, "pid": run.world.pid}
-            if run.foreground:
-                for client in run.waiting:
-                    self.answer(client, started, console)
-                    run.attached = client if console else None
-            else:
-                for client in run.waiting:
-                    self.answer(client, {**started, "trace": run.rows})
-                run.waiting.clear()
+        if not run.running:
+            return
+        started = {"event": "started", "name": run.name, "pid": run.world.pid}
+        for client in list(run.waiting):
+            self.answer(
+                client, started if run.foreground else {**started, "trace": run.rows}, console if run.foreground else ()
+            )
+            run.attached = client if console and run.foreground else None
+        if not run.foreground:
+            run.waiting.clear()
+
+    def on_exit(self, pid: int, status: int | None) -> None:
+        """The keeper reaped a process: say so to who waits for it, then undo what it leaves."""
+        run = self.by_pid.pop(pid, None)
+        if run is None:
+            protocol.send(self.keeper, {"do": "drop", "id": "", "pid": pid})
+            return
+        if run.world.wire is not None and run.wire.fileno() in self.watched:
+            self.on_wire(run)
+            self.forget(run.wire.fileno())
+        for fd in (run.world.pidfd, run.console, *run.outputs):
+            self.forget(fd)
+        self.close(run, run.finish(status))
+        protocol.send(self.keeper, {"do": "drop", "id": run.name, "pid": pid})
+
+    def close(self, run: Run, message: protocol.Message) -> None:
+        run.drain()
+        for client in list(run.waiting):
+            self.answer(client, message)
+        kept = run.take_back()
+        run.close()
+        del self.runs[run.name]
+        self.finished[run.name] = message
+        while len(self.finished) > 20:
+            del self.finished[next(iter(self.finished))]
+        if "left" not in kept:
+            self.ledger.close(run.name)
+        if not run.container:
+            records.keep(self.home, run.request, message | kept)
 
     def hold(self, run: Run) -> None:
+        """Let the keeper have what must outlive us."""
         if held := run.held():
             protocol.send(self.keeper, {"do": "hold", "id": run.name, "labels": list(held)}, list(held.values()))
 
@@ -262,127 +256,11 @@ class Launcher:
         if run.console >= 0 and run.console not in self.watched:
             self.watch_output(run, run.console)
 
-    def find(self, message: protocol.Message) -> Run:
-        run = self.runs.get(message["name"])
-        if run is None:
-            raise WrongState(f"the container {message['name']!r} is not running")
-        return run
-
-    def do_signal(self, message: protocol.Message, fds: list[int], client: socket.socket) -> protocol.Message:
-        run = self.find(message)
-        if message["signal"] == signal.SIGKILL:
-            self.kill(run, "signal 9")
-        else:
-            run.kill(message["signal"])
-        return {"event": "done"}
-
-    def do_stop(self, message: protocol.Message, fds: list[int], client: socket.socket) -> None:
-        """Ask by SIGTERM, wait, then kill. A process that could not even notice is not waited for."""
-        run = self.find(message)
-        run.waiting.append(client)
-        run.stopping = "stopped"
-        number, seconds = message.get("signal", signal.SIGTERM), message.get("timeout", 10.0)
-        if self.is_frozen(run):
-            cgroups.thaw(run.cgroups)
-        run.kill(number)
-        if run.ignores(number):
-            seconds = min(seconds, 0.0)
-        self.later(seconds, lambda: self.kill(run, "stopped"))
-
-    @staticmethod
-    def is_frozen(run: Run) -> bool:
-        return bool(cgroups.events(run.cgroups).get("frozen"))
-
-    def do_freeze(self, message: protocol.Message, fds: list[int], client: socket.socket) -> protocol.Message:
-        cgroups.freeze(self.find(message).cgroups)
-        return {"event": "done"}
-
-    def do_unfreeze(self, message: protocol.Message, fds: list[int], client: socket.socket) -> protocol.Message:
-        cgroups.thaw(self.find(message).cgroups)
-        return {"event": "done"}
-
-    def do_wait(self, message: protocol.Message, fds: list[int], client: socket.socket) -> protocol.Message | None:
-        """Answer when it ends; at once, if it has."""
-        if run := self.runs.get(message["name"]):
-            run.waiting.append(client)
-            return None
-        if ended := self.finished.get(message["name"]):
-            return ended
-        if ended := records.last(self.home, message["name"]):
-            return ended
-        raise NotFound(f"nothing is known of a run called {message['name']!r}")
-
-    def do_attach(self, message: protocol.Message, fds: list[int], client: socket.socket) -> None:
-        """Hand out the console, to one client at a time; answers again when the container ends."""
-        run = self.find(message)
-        if run.console < 0:
-            raise WrongState(
-                f"the container {run.name!r} has no terminal", cure="start it with a terminal (-t), or use exec -it"
-            )
-        if run.attached is not None:
-            raise WrongState(f"somebody is attached to {run.name!r} already")
-        self.forget(run.console)
-        run.attached = client
-        run.waiting.append(client)
-        self.answer(client, {"event": "attached"}, (run.console,))
-
-    def do_detach(self, message: protocol.Message, fds: list[int], client: socket.socket) -> None:
-        """Leave the container to itself: from here on its client may go."""
-        run = self.find(message)
-        run.foreground = False
-        self.on_gone(client)
-
     def kill(self, run: Run, why: str) -> None:
+        """End it, if it still runs; `why` is what is told of it."""
         if self.runs.get(run.name) is run:
             run.stopping = run.stopping or why
             run.kill()
-
-    # --- what another launcher left ---------------------------------------------------------------------------------
-
-    def adopt_all(self, held: dict[str, dict[str, int]], exits: dict[int, int]) -> None:
-        """Adopt what runs, take note of what ended meanwhile, undo the rest."""
-        for entry in list(self.ledger.entries()):
-            ended = exits.get(entry.get("pid", -1))
-            if ended is None and not is_present(entry):
-                undo(entry["undo"])
-                if entry.get("pid"):
-                    records.keep(
-                        self.home, entry, {"event": "exited", "exit_code": -1, "reason": "exit status unknown"} | entry
-                    )
-                self.ledger.close(entry["name"])
-                continue
-            run = Run.adopt(entry, held.get(entry["name"], {}))
-            self.runs[run.name] = self.by_pid[run.world.pid] = run
-            for fd in run.outputs:
-                self.watch_output(run, fd)
-            self.pump_console(run)
-            if ended is not None:
-                self.on_exit(run.world.pid, ended)
-                continue
-            run.reclaim()
-            self.hold(run)
-            try:
-                run.world.pidfd = os.pidfd_open(run.world.pid)
-                stranger = files.parent(run.world.pid) != os.getppid()
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # it is reaped just now: the keeper's word is on its way
-            if stranger:
-                self.watch(run.world.pidfd, lambda run=run: self.on_stranger(run))  # type: ignore[misc]
-            if run.foreground:
-                self.later(REUNION, lambda run=run: self.kill_if_alone(run))  # type: ignore[misc]
-
-    def kill_if_alone(self, run: Run) -> None:
-        if not run.waiting:
-            self.kill(run, "its client went away")
-
-    def on_stranger(self, run: Run, patience: int = 60) -> None:
-        """A container whose keeper was killed ended: its parent was the host's init."""
-        self.forget(run.world.pidfd)
-        status = exit_of_stranger(run.world.pidfd)
-        if status is None and patience:  # the kernel tells only after the parent has reaped it
-            self.later(0.05, lambda: self.on_stranger(run, patience - 1))
-        else:
-            self.on_exit(run.world.pid, status)
 
 
 def main(runtime: str, home: str, listener: socket.socket, keeper: socket.socket,
@@ -393,7 +271,7 @@ def main(runtime: str, home: str, listener: socket.socket, keeper: socket.socket
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         launcher = Launcher(Home(home, runtime), listener, keeper)
-        launcher.adopt_all(held, exits)
+        adoption.adopt_all(launcher, held, exits)
         # What lives until now lives for ever; and a child never collects: it would copy every page it looks at.
         gc.freeze()
         gc.disable()

@@ -22,12 +22,16 @@ LINKS = {
 class MakeDev(Step):
     """A tmpfs on /dev with the nodes that every program expects, each bound from the host's own.
 
-    mknod(2) of devices is refused in a user namespace, whatever its root may do; a bind mount is not.
+    mknod(2) of devices is refused in a user namespace, whatever its root may do; a bind mount is not. Where root inside is
+    root outside (`made`), nodes are made anew, out of reach, and bound from there: else a chmod inside would be one of the
+    host's /dev/null. Nothing can be opened that the container itself makes with mknod(2): /dev is mounted with nodev.
     """
 
     man = "null(4), random(4)"
     see = "ls -l /dev"
     touches = "mount"
+
+    made: bool = False
 
     def apply(self, world: World) -> None:
         dev = world.at("/dev")
@@ -39,9 +43,10 @@ class MakeDev(Step):
         if not is_directory:
             # CVE-2026-41579: a link here would let what follows be mounted somewhere else.
             raise KernelRefused("MakeDev", "lstat", 20, path="/dev", condition="in this image /dev is not a directory")
-        syscalls.mount("tmpfs", dev, "tmpfs", c.MS_NOSUID | c.MS_NOEXEC, "mode=0755,size=64k")
+        syscalls.mount("tmpfs", dev, "tmpfs", c.MS_NOSUID | c.MS_NODEV | c.MS_NOEXEC, "mode=0755,size=64k")
+        nodes = self._make(f"{world.scratch}/nodes") if self.made else "/dev"
         for name, number in NODES.items():
-            source = os.open(f"/dev/{name}", os.O_PATH | os.O_CLOEXEC)
+            source = os.open(f"{nodes}/{name}", os.O_PATH | os.O_CLOEXEC)
             status = os.fstat(source)
             if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(*number):
                 raise KernelRefused("MakeDev", "stat", 19, path=f"/dev/{name}", condition=f"on this host it is not c {number}")
@@ -50,3 +55,13 @@ class MakeDev(Step):
             os.close(source)
         for name, target in LINKS.items():
             os.symlink(target, f"{dev}/{name}")
+
+    @staticmethod
+    def _make(folder: str) -> str:
+        """The nodes, in a file system that is mounted outside of the new root."""
+        os.mkdir(folder)
+        syscalls.mount("tmpfs", folder, "tmpfs", c.MS_NOSUID | c.MS_NOEXEC, "mode=0700,size=64k")
+        for name, number in NODES.items():
+            os.mknod(f"{folder}/{name}", stat.S_IFCHR, os.makedev(*number))
+            os.chmod(f"{folder}/{name}", 0o666)  # whatever the umask
+        return folder

@@ -6,6 +6,7 @@ root and nowhere else (openat2(2), RESOLVE_IN_ROOT), and what is mounted on is t
 
 import os
 import stat
+from contextlib import suppress
 
 from ..errors import KernelRefused
 from ..linux import constants as c
@@ -198,14 +199,23 @@ class Mask(Step):
     paths: tuple[str, ...]
 
     def apply(self, world: World) -> str:
-        # The host's /dev/null, not the image's: and it must really be that device (CVE-2025-31133).
-        null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
+        null = self._open_null(world)
         try:
-            if os.fstat(null).st_rdev != os.makedev(1, 3):
-                raise KernelRefused("Mask", "stat", 19, path="/dev/null", condition="the host's /dev/null is not c 1:3")
             return f"{sum(self._mask(world.at(path), null) for path in self.paths)} of {len(self.paths)}"
         finally:
             os.close(null)
+
+    @staticmethod
+    def _open_null(world: World) -> int:
+        """The one that MakeDev put there, or else the host's; never the image's, and really that device (CVE-2025-31133)."""
+        for path in (world.at("/dev/null"), "/dev/null"):
+            with suppress(OSError):
+                null = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+                status = os.fstat(null)
+                if stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3):
+                    return null
+                os.close(null)
+        raise KernelRefused("Mask", "stat", 19, path="/dev/null", condition="the host's /dev/null is not c 1:3")
 
     @staticmethod
     def _mask(path: str, null: int) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 
+from ..linux import constants as c
 from ..linux import syscalls
 from ..step import Step, World
 
@@ -38,7 +39,7 @@ class MountOverlay(Step):
         syscalls.fsconfig(fs, "upperdir", f"{writable}/upper")
         syscalls.fsconfig(fs, "workdir", f"{writable}/work")
         syscalls.fsconfig(fs, None)
-        tree = syscalls.fsmount(fs)
+        tree = syscalls.fsmount(fs, c.MOUNT_ATTR_NODEV)  # no device that an image brings or mknod(2) makes can be opened
         world.root = f"{world.scratch}/root"
         os.mkdir(world.root)
         syscalls.move_mount(tree, world.root)

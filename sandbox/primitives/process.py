@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import stat
+from contextlib import suppress
 
 from ..errors import InvalidOption, KernelRefused, NotFound
 from ..step import Step, World
@@ -121,7 +122,10 @@ class ChangeDirectory(Step):
 
 
 class ResetProcess(Step):
-    """Undo what Python changed in itself and what our own limits are: signals, mask, umask, open-file limit. execve(2)."""
+    """Undo what Python changed in itself and what our own limits are: signals, mask, umask, open-file limit. execve(2).
+
+    A stream that is the host's /dev/null becomes the container's own.
+    """
 
     man = "signal(7), getrlimit(2)"
     see = "grep Sig /proc/PID/status"
@@ -135,6 +139,23 @@ class ResetProcess(Step):
         os.umask(0o022)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(self.files, hard), hard))
+        for standard in (0, 1, 2):
+            if _is_null(standard):
+                _open_own_null(standard)
+
+
+def _is_null(fd: int) -> bool:
+    status = os.fstat(fd)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3)
+
+
+def _open_own_null(standard: int) -> None:
+    """Otherwise root without a user namespace could chmod(2) the host's, through its descriptor."""
+    with suppress(OSError):
+        own = os.open("/dev/null", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        if _is_null(own):
+            os.dup2(own, standard)
+        os.close(own)
 
 
 class Exec(Step):

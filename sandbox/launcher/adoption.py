@@ -1,0 +1,81 @@
+"""What another launcher left: what runs is adopted, the outcome of what ended is noted, the rest is undone."""
+
+import fcntl
+import os
+from typing import TYPE_CHECKING, Any
+
+from ..linux import constants as c
+from ..linux import files
+from . import records
+from .ledger import is_present, undo
+from .runs import Run
+
+if TYPE_CHECKING:
+    from .server import Launcher
+
+#: Seconds that a foreground container waits for its client to come back after a launcher was killed.
+REUNION = 3.0
+
+
+def adopt_all(launcher: "Launcher", held: dict[str, dict[str, int]], exits: dict[int, int]) -> None:
+    """Go through the ledger. `held` and `exits` are what the keeper has: descriptors by container, statuses by pid."""
+    for entry in list(launcher.ledger.entries()):
+        ended = exits.get(entry.get("pid", -1))
+        if ended is None and not is_present(entry):
+            clear(launcher, entry)
+            continue
+        run = Run.adopt(entry, held.get(entry["name"], {}))
+        launcher.runs[run.name] = launcher.by_pid[run.world.pid] = run
+        for fd in run.outputs:
+            launcher.watch_output(run, fd)
+        launcher.pump_console(run)
+        if ended is not None:
+            launcher.on_exit(run.world.pid, ended)
+            continue
+        run.reclaim()
+        launcher.hold(run)
+        try:
+            run.world.pidfd = os.pidfd_open(run.world.pid)
+            stranger = files.parent(run.world.pid) != os.getppid()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it is reaped just now: the keeper's word is on its way
+        if stranger:
+            launcher.watch(run.world.pidfd, lambda run=run: on_stranger(launcher, run))  # type: ignore[misc]
+        if run.foreground:
+            launcher.later(REUNION, lambda run=run: kill_if_alone(launcher, run))  # type: ignore[misc]
+
+
+def clear(launcher: "Launcher", entry: dict[str, Any]) -> None:
+    """Undo what was made for a container that is gone."""
+    undo(entry["undo"])
+    if entry.get("pid") and "in" not in entry:
+        unknown = {"event": "exited", "exit_code": -1, "reason": "exit status unknown"}
+        records.keep(launcher.home, entry, unknown | entry)
+    launcher.ledger.close(entry["name"])
+
+
+def kill_if_alone(launcher: "Launcher", run: Run) -> None:
+    if not run.waiting:
+        launcher.kill(run, "its client went away")
+
+
+def on_stranger(launcher: "Launcher", run: Run, patience: int = 60) -> None:
+    """A container whose keeper was killed ended: its parent was the host's init."""
+    launcher.forget(run.world.pidfd)
+    status = exit_of_stranger(run.world.pidfd)
+    if status is None and patience:  # the kernel tells only after the parent has reaped it
+        launcher.later(0.05, lambda: on_stranger(launcher, run, patience - 1))
+    else:
+        launcher.on_exit(run.world.pid, status)
+
+
+def exit_of_stranger(pidfd: int) -> int | None:
+    """How a process that is not our child ended, where the kernel still tells (Linux 6.15). ioctl_pidfd(2)."""
+    buffer = bytearray(64)
+    buffer[0] = c.PIDFD_INFO_EXIT
+    try:
+        fcntl.ioctl(pidfd, c.PIDFD_GET_INFO, buffer)
+    except OSError:
+        return None
+    mask = int.from_bytes(buffer[:8], "little")
+    return int.from_bytes(buffer[60:64], "little", signed=True) if mask & c.PIDFD_INFO_EXIT else None

@@ -1,0 +1,123 @@
+"""What a client can ask of the launcher: one function a word, given the launcher, the message, descriptors and the client.
+
+What it returns is the answer; None: the answer comes later, or has been given. A SandboxError is the answer, too.
+"""
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
+
+from ..errors import AlreadyExists, NotFound, WrongState
+from ..primitives import cgroups
+from . import records
+from .protocol import Message
+from .runs import Run
+
+if TYPE_CHECKING:
+    from .server import Launcher
+
+
+def hello(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> Message:
+    """Who is there. The answer also means: all that was asked before is done."""
+    pids = {"pid": os.getpid(), "keeper": os.getppid()}
+    return {"event": "hello", **pids, "layout": launcher.layout.to_json(), "running": len(launcher.runs)}
+
+
+def end(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> NoReturn:
+    """Launcher and keeper end, unless a container runs."""
+    if launcher.runs:
+        raise WrongState(f"{len(launcher.runs)} containers still run", cure="stop them first")
+    launcher.end()
+
+
+def start(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> None:
+    """Start a container, or a process in one. Answers "started", and in the foreground "exited"; or "failed"."""
+    name = message["name"]
+    if name in launcher.runs or launcher.ledger.entry(name):
+        raise AlreadyExists(f"a container called {name!r} is running", cure="choose another name, or stop that one")
+    if message.get("in") and message["in"] not in launcher.runs:
+        raise NotFound(f"no container called {message['in']!r} is running")
+    run = Run(name, message, client)
+    streams, fds[:] = fds[:], []
+    run.start(streams, launcher.ledger, launcher.boot, launcher.nursery)
+    launcher.add(run)
+
+
+def find(launcher: "Launcher", message: Message) -> Run:
+    run = launcher.runs.get(message["name"])
+    if run is None:
+        raise WrongState(f"the container {message['name']!r} is not running")
+    return run
+
+
+def send_signal(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> Message:
+    """Send a signal to the first process; SIGKILL ends all."""
+    run = find(launcher, message)
+    if message["signal"] == signal.SIGKILL:
+        launcher.kill(run, "signal 9")
+    else:
+        run.kill(message["signal"])
+    return {"event": "done"}
+
+
+def stop(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> None:
+    """Ask by a signal, wait, then kill. A process that could not even notice is not waited for."""
+    run = find(launcher, message)
+    run.waiting.append(client)
+    run.stopping = "stopped"
+    number, seconds = message.get("signal", signal.SIGTERM), message.get("timeout", 10.0)
+    if cgroups.frozen(run.cgroups):
+        cgroups.thaw(run.cgroups)
+    run.kill(number)
+    launcher.later(0.0 if run.ignores(number) else seconds, lambda: launcher.kill(run, "stopped"))
+
+
+def freeze(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> Message:
+    """Let no process of the container go on."""
+    cgroups.freeze(find(launcher, message).cgroups)
+    return {"event": "done"}
+
+
+def unfreeze(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> Message:
+    """Let them go on."""
+    cgroups.thaw(find(launcher, message).cgroups)
+    return {"event": "done"}
+
+
+def wait(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> Message | None:
+    """Answer when it ends; at once, if it has."""
+    if run := launcher.runs.get(message["name"]):
+        run.waiting.append(client)
+        return None
+    if ended := launcher.finished.get(message["name"]) or records.last(launcher.home, message["name"]):
+        return ended
+    raise NotFound(f"nothing is known of a run called {message['name']!r}")
+
+
+def attach(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> None:
+    """Hand out the console, to one client at a time; answers again when the container ends."""
+    run = find(launcher, message)
+    if run.console < 0:
+        raise WrongState(f"the container {run.name!r} has no terminal", cure="start it with a terminal (-t), or use exec -it")
+    if run.attached is not None:
+        raise WrongState(f"somebody is attached to {run.name!r} already")
+    launcher.forget(run.console)
+    run.attached = client
+    run.waiting.append(client)
+    launcher.answer(client, {"event": "attached"}, (run.console,))
+
+
+def detach(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> None:
+    """Leave the container to itself: from here on its client may go."""
+    find(launcher, message).foreground = False
+    launcher.on_gone(client)
+
+
+Handler = Callable[["Launcher", Message, list[int], socket.socket], Message | None]
+
+HANDLERS: dict[str, Handler] = {
+    "hello": hello, "end": end, "start": start, "signal": send_signal, "stop": stop, "freeze": freeze, "unfreeze": unfreeze,
+    "wait": wait, "attach": attach, "detach": detach,
+}  # fmt: skip
