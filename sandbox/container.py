@@ -116,7 +116,7 @@ def _place(image: str | Spec, command: Sequence[str] | str | None, keep: bool, o
     home = open_home()
     if isinstance(image, Spec):
         if command is not None or options:
-            raise InvalidOption("a Spec already says the command and all options", cure="change them in it: dataclasses.replace")
+            raise InvalidOption("a Spec says the command and all options itself", cure="change it: dataclasses.replace")
         wanted = image if image.name else replace(image, name=random_name())
     else:
         wanted = spec_for(image, command, **options)
@@ -216,6 +216,14 @@ class Container:
         found = Ledger(f"{self.home.runtime}/ledger").entry(self.name)
         return found if found and is_alive(found) else None
 
+    def settled(self) -> dict[str, Any] | None:
+        """The same; but if it ended just now, wait until it is put away: then its record is there."""
+        found = Ledger(f"{self.home.runtime}/ledger").entry(self.name)
+        if found and not is_alive(found):
+            client.ask(self.home, {"do": "hello"})  # which is answered after all that came before
+            return self.entry
+        return found
+
     @property
     def spec(self) -> Spec:
         if self.on_shelf:
@@ -284,7 +292,7 @@ class Container:
             WrongState: it does not run. (That it has no terminal, or that somebody has it, comes with the job's result.)
         """
         entry = self.running()
-        message = {"do": "attach", "name": self.name, "terminal": True, "pid": entry["pid"]}
+        message = {"do": "attach", "name": self.name, "terminal": True, "pid": entry["pid"], "log": entry["log"]}
         return Job(self.home, message, Spec.from_json(entry["spec"]))
 
     def running(self) -> dict[str, Any]:
@@ -328,7 +336,7 @@ class Container:
         return logs.follow(self._log, lambda: self.entry is None)
 
     def _log(self) -> str:
-        if (entry := self.entry) is not None:
+        if (entry := self.settled()) is not None:
             return str(entry["log"])
         if self.on_shelf:
             return f"{self.home.folder(self.name)}/log"
@@ -349,7 +357,7 @@ class Container:
 
     def info(self) -> Info:
         """What LXC's lxc-info shows of it. Raises NotFound."""
-        return info(self.name, self.entry, self.home)
+        return info(self.name, self.settled(), self.home)
 
     def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
         self.running()
@@ -388,7 +396,7 @@ def info(name: str, entry: dict[str, Any] | None, home: Home) -> Info:
 
 def _ended(record: dict[str, Any]) -> Info:
     """A finished run, from its record."""
-    reason = explain(record, Spec.from_json(record["spec"]))
+    reason = explain(record, Spec.from_json(record["spec"])) or record.get("error", {}).get("message", "")
     return Info(
         record["name"], "STOPPED", image=record["image"], begun=record["begun"], exit_code=record["exit_code"], reason=reason
     )
@@ -396,6 +404,7 @@ def _ended(record: dict[str, Any]) -> Info:
 
 def finished() -> list[Info]:
     """The last runs that ended, the newest first; 20 are kept, their files are not."""
+    ledger()  # what is ending just now is put away by then
     return [_ended(record) for record in open_home().records()]
 
 
@@ -417,7 +426,7 @@ def containers(all: bool = True) -> list[Info]:
 def ledger() -> list[dict[str, Any]]:
     """Every kernel object that is held for a container; empty when nothing is left of any.
 
-    Entries of containers that are gone (their launcher was killed) are first undone, by starting a launcher.
+    Entries of containers that are gone are first undone: by their launcher, which may be at it, or by a new one.
     """
     book = Ledger(f"{open_home().runtime}/ledger")
     entries = list(book.entries())

@@ -3,7 +3,8 @@
 Sizes are bytes, times seconds, ids numbers, unless a field says otherwise.
 """
 
-from dataclasses import dataclass, fields, is_dataclass
+import functools
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -127,15 +128,20 @@ def _plain(value: Any) -> Any:
     return value
 
 
+_hints = functools.cache(get_type_hints)
+
+
 def _build(kind: Any, value: Any, where: str) -> Any:
     """`value`, as JSON gave it, as the type `kind`; lists become tuples, dictionaries dataclasses."""
     origin = get_origin(kind)
     if is_dataclass(kind):
         if not isinstance(value, dict):
             raise ValueError(f"{where}: {value!r} should be an object")
-        hints = get_type_hints(kind)
+        hints: dict[str, Any] = _hints(kind)  # type: ignore[arg-type]
         if unknown := set(value) - {f.name for f in fields(kind)}:
             raise ValueError(f"{where}: unknown field {sorted(unknown)[0]!r}")
+        if missing := [f.name for f in fields(kind) if f.default is MISSING and f.name not in value]:
+            raise ValueError(f"{where}: {missing[0]!r} is missing")
         return kind(**{key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()})  # type: ignore[operator]
     if origin is tuple:
         if not isinstance(value, (list, tuple)):

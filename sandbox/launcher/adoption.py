@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 #: Seconds that a foreground container waits for its client to come back after a launcher was killed.
 REUNION = 3.0
+#: Seconds in which the keeper's word on an exit must have come.
+WORD = 0.2
 
 
 def adopt_all(launcher: "Launcher", held: dict[str, dict[str, int]], exits: dict[int, int]) -> None:
     """Go through the ledger. `held` and `exits` are what the keeper has: descriptors by container, statuses by pid."""
     for entry in list(launcher.ledger.entries()):
         ended = exits.get(entry.get("pid", -1))
-        if ended is None and not is_present(entry):
+        if ended is None and (not entry.get("pid") or entry["boot"] != launcher.stamp["boot"]):
             clear(launcher, entry)
             continue
         run = Run.adopt(entry, held.get(entry["name"], {}))
@@ -32,13 +34,19 @@ def adopt_all(launcher: "Launcher", held: dict[str, dict[str, int]], exits: dict
         if ended is not None:
             launcher.on_exit(run.world.pid, ended)
             continue
+        if not is_present(entry):
+            # It was reaped: by this keeper just now, whose word is then on its way; or by another, and nobody knows more.
+            on_its_way = entry["keeper"] == launcher.stamp["keeper"]
+            launcher.later(WORD if on_its_way else 0, lambda pid=run.world.pid: launcher.on_exit(pid, None))  # type: ignore[misc]
+            continue
         run.reclaim()
         launcher.hold(run)
         try:
             run.world.pidfd = os.pidfd_open(run.world.pid)
             stranger = files.parent(run.world.pid) != os.getppid()
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it is reaped just now: the keeper's word is on its way
+            launcher.later(WORD, lambda pid=run.world.pid: launcher.on_exit(pid, None))  # type: ignore[misc]
+            continue
         if stranger:
             launcher.watch(run.world.pidfd, lambda run=run: on_stranger(launcher, run))  # type: ignore[misc]
         if run.foreground:
@@ -46,10 +54,10 @@ def adopt_all(launcher: "Launcher", held: dict[str, dict[str, int]], exits: dict
 
 
 def clear(launcher: "Launcher", entry: dict[str, Any]) -> None:
-    """Undo what was made for a container that is gone."""
+    """Undo what was made for a container that never ran, or ran before the machine was started anew."""
     undo(entry["undo"])
     if entry.get("pid") and "in" not in entry:
-        unknown = {"event": "exited", "exit_code": -1, "reason": "exit status unknown"}
+        unknown = {"event": "exited", "exit_code": -1, "reason": "the machine was started anew"}
         records.keep(launcher.home, entry, unknown | entry)
     launcher.ledger.close(entry["name"])
 

@@ -29,7 +29,7 @@ def connect(home: Home) -> socket.socket:
         LauncherLost: it does not come up; the message says what it last printed.
     """
     end = time.monotonic() + PATIENCE
-    started = False
+    start_at = 0.0
     while True:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -38,11 +38,12 @@ def connect(home: Home) -> socket.socket:
             return sock
         except (FileNotFoundError, ConnectionRefusedError):
             sock.close()
-        if not started:
-            _start_keeper(home)
-            started = True
-        elif time.monotonic() > end:
+        now = time.monotonic()
+        if now > end:
             raise LauncherLost("the launcher did not start", condition=_last_words(home), cure="see `sandbox doctor`")
+        if now > start_at:
+            _start_keeper(home)
+            start_at = now + 2.0  # one that was just ending may have been in its way
         time.sleep(0.002)
 
 

@@ -54,6 +54,8 @@ def main(wire: socket.socket, namespaces: Place) -> NoReturn:
         step, world = Step.from_json(order["step"]), World()
         try:
             bear(wire, step, world, order["calls"], namespaces)
+        except BrokenPipeError:
+            os._exit(0)  # the launcher was killed; and so the newborn will end, too
         except (OSError, SandboxError) as error:
             protocol.send(wire, {"error": inside.refusal(step, error, world).to_json()})
 

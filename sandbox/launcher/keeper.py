@@ -4,6 +4,7 @@ It must not die, so it does almost nothing: it never looks into a message that i
 and touches no container.
 """
 
+import contextlib
 import fcntl
 import os
 import select
@@ -81,16 +82,24 @@ class Keeper:
                 continue  # it died: the next one inherits the exit
 
     def _pending(self) -> bool:
-        return bool(select.select([self.wire], [], [], 0)[0]) and bool(self.wire.recv(1, socket.MSG_PEEK))
+        while select.select([self.wire], [], [], 0)[0]:
+            try:
+                return bool(self.wire.recv(1, socket.MSG_PEEK))
+            except ConnectionResetError:
+                continue  # told once, when it died without hearing us out: its own words come after
+        return False
 
 
 def main(runtime: str, home: str) -> NoReturn:
     """Be the keeper of one state folder; ends at once if it has one already."""
+    os.makedirs(runtime, mode=0o700, exist_ok=True)
     lock = os.open(f"{runtime}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os._exit(0)
+    if not os.fstat(lock).st_nlink:
+        os._exit(0)  # a keeper that ended removed it between our open and our lock: the client starts another
     os.chdir("/")
     syscalls.prctl(c.PR_SET_CHILD_SUBREAPER, 1)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -119,5 +128,15 @@ def main(runtime: str, home: str) -> NoReturn:
                 keeper.reap()
             elif fd == keeper.wire.fileno():
                 go_on = keeper.listen()
-    os.unlink(path)
+    tidy(runtime)
     sys.exit(0)
+
+
+def tidy(runtime: str) -> None:
+    """Leave nothing behind, unless the ledger still holds something."""
+    for name in ("socket", "launcher.log", "lock"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{runtime}/{name}")
+    with contextlib.suppress(OSError):
+        os.rmdir(f"{runtime}/ledger")
+        os.rmdir(runtime)

@@ -78,7 +78,7 @@ def is_present(entry: Entry) -> bool:
     if not entry.get("pid") or entry.get("boot") != files.boot_id():
         return False
     try:
-        return files.start_time(entry["pid"]) == entry["start_time"]
+        return bool(files.start_time(entry["pid"]) == entry["start_time"])
     except OSError:
         return False
 

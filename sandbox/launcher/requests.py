@@ -41,7 +41,7 @@ def start(launcher: "Launcher", message: Message, fds: list[int], client: socket
         raise NotFound(f"no container called {message['in']!r} is running")
     run = Run(name, message, client)
     streams, fds[:] = fds[:], []
-    run.start(streams, launcher.ledger, launcher.boot, launcher.nursery)
+    run.start(streams, launcher.ledger, launcher.stamp, launcher.nursery)
     launcher.add(run)
 
 

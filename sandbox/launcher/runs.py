@@ -20,6 +20,8 @@ from .cradle import Nursery
 from .ledger import Ledger, undo
 
 Directories = tuple[tuple[str, str], ...]
+#: So often 64 KiB are read until a pipe is empty, as large as it may be. pipe(7), /proc/sys/fs/pipe-max-size
+PIPE_READS = 16
 
 
 class Run:
@@ -47,7 +49,7 @@ class Run:
 
     # --- the start --------------------------------------------------------------------------------------------------
 
-    def start(self, streams: list[int], ledger: Ledger, boot: str, nursery: Nursery) -> None:
+    def start(self, streams: list[int], ledger: Ledger, stamp: dict[str, Any], nursery: Nursery) -> None:
         """Apply the outside lane. What goes wrong is kept in `failure`."""
         observe = bool(self.request.get("calls"))
         self.world.streams = tuple(streams) or self._own_streams()
@@ -56,7 +58,7 @@ class Run:
         try:
             syscalls.observe(observe)
             chosen = [step.choose(self.world) for step in outside]
-            self.undo = ledger.intend(self.name, {**self._facts(), "boot": boot}, chosen)
+            self.undo = ledger.intend(self.name, {**self._facts(), **stamp}, chosen)
             for step in chosen:
                 if isinstance(step, cgroups.JoinCgroups):
                     self.cgroups = step.directories
@@ -178,6 +180,8 @@ class Run:
         """Send a signal to the process; SIGKILL reaches everybody in the container, frozen or not."""
         if number == signal.SIGKILL and not self.container and self.cgroups:
             cgroups.kill(self.cgroups)
+        if self.world.pidfd < 0:  # adopted, and gone: its status is on its way
+            return
         with suppress(ProcessLookupError):
             syscalls.pidfd_send_signal(self.world.pidfd, number)
 
@@ -224,8 +228,9 @@ class Run:
     def drain(self) -> None:
         """Take what is still in the pipes of a detached container: it has ended, so that is all."""
         for fd in list(self.outputs):
-            while self.on_output(fd) and select.select([fd], [], [], 0)[0]:
-                pass
+            for _ in range(PIPE_READS):  # and no more: whoever shares the host's pids may have left somebody who still writes
+                if not (self.on_output(fd) and select.select([fd], [], [], 0)[0]):
+                    break
         self.log.close()
 
     def close(self) -> None:

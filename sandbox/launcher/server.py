@@ -34,7 +34,8 @@ class Launcher:
     def __init__(self, home: Home, listener: socket.socket, keeper: socket.socket) -> None:
         self.home, self.listener, self.keeper = home, listener, keeper
         self.ledger = Ledger(f"{home.runtime}/ledger")
-        self.boot = files.boot_id()
+        # Goes into every entry of the ledger: of which boot and of which keeper it is.
+        self.stamp = {"boot": files.boot_id(), "keeper": [os.getppid(), files.start_time(os.getppid())]}
         self.namespaces = namespaces.read()
         self.layout = cgroups.prepare(cgroups.read_layout(), (os.getpid(), os.getppid()))
         self.runs: dict[str, Run] = {}  # containers by name, processes of exec by a name of their own
@@ -62,14 +63,19 @@ class Launcher:
         self.serial += 1
         heapq.heappush(self.timers, (time.monotonic() + seconds, self.serial, callback))
 
+    def tick(self) -> float:
+        """Do what is due; returns the time."""
+        now = time.monotonic()
+        while self.timers and self.timers[0][0] <= now:
+            heapq.heappop(self.timers)[2]()
+        return now
+
     def loop(self) -> NoReturn:
         self.watch(self.listener.fileno(), self.on_connect)
         self.watch(self.keeper.fileno(), self.on_keeper)
         self.watch(self.nursery.wire.fileno(), self.on_cradle)
         while True:
-            now = time.monotonic()
-            while self.timers and self.timers[0][0] <= now:
-                heapq.heappop(self.timers)[2]()
+            now = self.tick()
             if self.runs or self.clients:
                 self.busy_at = now
             elif now - self.busy_at > IDLE:
@@ -214,7 +220,7 @@ class Launcher:
     def on_exit(self, pid: int, status: int | None) -> None:
         """The keeper reaped a process: say so to who waits for it, then undo what it leaves."""
         run = self.by_pid.pop(pid, None)
-        if run is None:
+        if run is None:  # of a child that never became anything, or already closed
             protocol.send(self.keeper, {"do": "drop", "id": "", "pid": pid})
             return
         if run.world.wire is not None and run.wire.fileno() in self.watched:
@@ -235,10 +241,10 @@ class Launcher:
         self.finished[run.name] = message
         while len(self.finished) > 20:
             del self.finished[next(iter(self.finished))]
-        if "left" not in kept:
-            self.ledger.close(run.name)
         if not run.container:
             records.keep(self.home, run.request, message | kept)
+        if "left" not in kept:
+            self.ledger.close(run.name)  # last: who finds no entry finds the record
 
     def hold(self, run: Run) -> None:
         """Let the keeper have what must outlive us."""
@@ -272,6 +278,7 @@ def main(runtime: str, home: str, listener: socket.socket, keeper: socket.socket
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         launcher = Launcher(Home(home, runtime), listener, keeper)
         adoption.adopt_all(launcher, held, exits)
+        launcher.tick()
         # What lives until now lives for ever; and a child never collects: it would copy every page it looks at.
         gc.freeze()
         gc.disable()

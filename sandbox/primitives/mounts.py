@@ -4,6 +4,7 @@ A path inside an image is hostile: it may be a symbolic link to anywhere. So a m
 root and nowhere else (openat2(2), RESOLVE_IN_ROOT), and what is mounted on is the descriptor, not the name.
 """
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -95,6 +96,10 @@ class OpenTree(Step):
     """Take a folder or file of the host as a mount that is attached nowhere yet. open_tree(2).
 
     With `idmap`, its owners are seen through the child's user namespace: host root's files are root's inside.
+    With `lenient`, a file system that can't do that is shown as it is: its owners are nobody inside.
+
+    No part of the path may be a symbolic link: it was resolved when it was asked for, and another container that may write
+    there could have put one in since.
     """
 
     man = "open_tree(2)"
@@ -104,20 +109,31 @@ class OpenTree(Step):
     options: tuple[str, ...] = ()
     idmap: bool = False
     recursive: bool = False
+    lenient: bool = False
 
-    def apply(self, world: World) -> None:
-        flags = c.OPEN_TREE_CLONE | (c.AT_RECURSIVE if self.recursive else 0)
-        tree = syscalls.open_tree(self.path, flags)
+    def apply(self, world: World) -> str:
+        place = syscalls.openat2(c.AT_FDCWD, self.path, os.O_PATH, resolve=c.RESOLVE_NO_SYMLINKS)
+        try:
+            flags = c.OPEN_TREE_CLONE | c.AT_EMPTY_PATH | (c.AT_RECURSIVE if self.recursive else 0)
+            tree = syscalls.open_tree("", flags, place)
+        finally:
+            os.close(place)
         wanted = sum(ATTRIBUTES[word] for word in self.options if word in ATTRIBUTES)
-        if self.idmap:
+        mapped = self.idmap
+        if mapped:
             userns = os.open(f"/proc/{world.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
             try:
                 syscalls.mount_setattr(tree, wanted | c.MOUNT_ATTR_IDMAP, userns, propagation=c.MS_PRIVATE)
+            except OSError as error:
+                if not self.lenient or error.errno != errno.EINVAL:
+                    raise
+                mapped = False
             finally:
                 os.close(userns)
-        else:
+        if not mapped:
             syscalls.mount_setattr(tree, wanted, propagation=c.MS_PRIVATE, recursive=self.recursive)
         world.trees[self.tree] = tree
+        return "not through an id map: its file system can't" if self.idmap and not mapped else ""
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         if error.errno == 22 and self.idmap:
@@ -126,6 +142,9 @@ class OpenTree(Step):
                 f"{self.path} lies on {kind}, which can't be seen through an id map",
                 "use a folder on ext4, xfs, btrfs or (Linux 6.3) tmpfs",
             )
+        if error.errno == errno.ELOOP:
+            real = os.path.realpath(self.path)
+            return f"a part of {self.path} is a symbolic link by now, and it leads to {real}", "give that, if it is meant"
         if error.errno == 22:
             return f"{self.path} has locked mounts below it, which can't be left out", "take it with all that is mounted in it"
         return "", ""

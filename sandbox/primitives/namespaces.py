@@ -1,6 +1,7 @@
 """Namespaces: a process is born in new ones, enters those of another, and names its own world. namespaces(7)."""
 
 import os
+from contextlib import suppress
 
 from ..errors import WrongState
 from ..linux import constants as c
@@ -37,10 +38,18 @@ def read(pid: int | str = "self") -> dict[str, str]:
     return found
 
 
+#: From here on, 16 million user ids that nobody has: systemd's UIDS-GIDS.md leaves them unused.
+_NOBODYS = 0x70000000
+
+
 class Clone(Step):
     """Make the child, born in these new namespaces. It waits at the barrier until Go.
 
     The child's parent is the keeper, not the launcher (CLONE_PARENT): whoever else dies, its exit status is kept.
+
+    What a user may have of some things (inotify instances, message queues, pending signals) is counted against who made the
+    user namespace, too. Made by root, one container could use up what root and all other containers may have; so root makes it
+    in the name of a user id that nobody has. user_namespaces(7), namespaces(7), inotify(7).
     """
 
     lane = "outside"
@@ -52,8 +61,13 @@ class Clone(Step):
     def apply(self, world: World) -> str:
         # A cgroup namespace shows the tree from the group one is in *when it is made*: the child makes it after JoinCgroup.
         born_in = tuple(name for name in self.namespaces if name != "cgroup")
-        # With CLONE_PARENT the exit signal is the parent's own; giving one is EINVAL.
-        world.pid, world.pidfd = syscalls.clone3(flags(born_in) | c.CLONE_PARENT, exit_signal=0)
+        borrowed = "user" in born_in and os.geteuid() == 0 and _borrow_id()
+        try:
+            # With CLONE_PARENT the exit signal is the parent's own; giving one is EINVAL.
+            world.pid, world.pidfd = syscalls.clone3(flags(born_in) | c.CLONE_PARENT, exit_signal=0)
+        finally:
+            if borrowed and world.pid != 0:
+                _return_id()
         return f"pid {world.pid}"
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
@@ -70,6 +84,25 @@ class Clone(Step):
         if error.errno == 11:  # EAGAIN
             return "a limit on processes was reached (RLIMIT_NPROC, pids cgroup or pid_max)", "stop some processes"
         return "", ""
+
+
+def _borrow_id() -> bool:
+    """Be an effective user that nobody is, with root's capabilities still. False where root is not allowed to. prctl(2)."""
+    try:
+        syscalls.prctl(c.PR_SET_SECUREBITS, c.SECBIT_NO_SETUID_FIXUP)
+        os.setresuid(-1, _NOBODYS + int.from_bytes(os.urandom(3), "little"), -1)
+    except OSError:
+        _return_id()
+        return False
+    syscalls.prctl(c.PR_SET_DUMPABLE, 1)  # the change of user took it, and the launcher must read the child's /proc/PID/ns
+    return True
+
+
+def _return_id() -> None:
+    os.setresuid(-1, 0, -1)
+    with suppress(OSError):
+        syscalls.prctl(c.PR_SET_SECUREBITS, 0)
+    syscalls.prctl(c.PR_SET_DUMPABLE, 1)
 
 
 def _limit(kind: str) -> str:
@@ -117,29 +150,38 @@ class Enter(Step):
     namespaces: tuple[str, ...]
 
     def apply(self, world: World) -> str:
-        try:
-            target = os.pidfd_open(self.pid)
-            alive = files.start_time(self.pid) == self.start_time
-        except OSError:
-            alive = False
-        if not alive:
-            raise WrongState(f"process {self.pid} of the container has ended")
+        target = self._open()
         answer, tell = os.pipe()
-        helper, helper_fd = syscalls.clone3(c.CLONE_PARENT, exit_signal=0)
-        if helper == 0:
-            self._enter(world, target, tell)
-            return ""
-        os.close(tell)
-        os.close(helper_fd)
-        os.close(target)
-        reply = os.read(answer, 64).decode()
-        os.close(answer)
+        try:
+            helper, helper_fd = syscalls.clone3(c.CLONE_PARENT, exit_signal=0)
+            if helper == 0:
+                self._enter(world, target, tell)
+                return ""
+            os.close(helper_fd)
+        finally:
+            os.close(tell)
+            os.close(target)
+        with open(answer) as file:
+            reply = file.read()
         kind, _, number = reply.partition(" ")
         if kind != "pid":
             raise syscalls.SyscallError("setns", int(number or 3))
         world.pid = int(number)
         world.pidfd = os.pidfd_open(world.pid)
         return f"pid {world.pid}"
+
+    def _open(self) -> int:
+        """A pidfd of the process; raises WrongState if it has ended."""
+        try:
+            target = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            target = -1
+        with suppress(OSError):
+            if target >= 0 and files.start_time(self.pid) == self.start_time:
+                return target
+        if target >= 0:
+            os.close(target)
+        raise WrongState(f"process {self.pid} of the container has ended")
 
     def _enter(self, world: World, target: int, tell: int) -> None:
         """In the helper: enter, make the child, and end. Returns only in the child."""

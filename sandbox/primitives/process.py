@@ -9,7 +9,6 @@ from contextlib import suppress
 from ..errors import InvalidOption, KernelRefused, NotFound
 from ..step import Step, World
 
-
 #: 4,294,967,295 is (uid_t)-1: "leave it as it is" to setresuid(2), and so whoever asked for it would stay root.
 _LAST_ID = 0xFFFFFFFE
 

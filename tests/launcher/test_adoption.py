@@ -36,9 +36,9 @@ def output(box: sandbox.Container) -> bytes:
 
 def test_an_exit_status_is_kept_while_there_is_no_launcher(shelf: Shelf) -> None:
     box = started(shelf, "sleep 0.4; exit 7")
-    launcher = shelf.launcher
+    pid, launcher = box.info().pid, shelf.launcher
     os.kill(launcher, signal.SIGSTOP)  # it can't hear of the exit any more
-    until(lambda: box.entry is None, "the container should end")
+    until(lambda: not os.path.exists(f"/proc/{pid}"), "the container should end and be reaped by the keeper")
     shelf.kill(launcher)
     assert box.wait().exit_code == 7
 
