@@ -1,44 +1,15 @@
 """The line of `%%container`: the options that all doors share, and those that only a cell has."""
 
-import argparse
-import difflib
-import shlex
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
-from sandbox import InvalidOption, options
+from sandbox import InvalidOption, options, values
+
+from .parser import Parser
+from .streaming import OUTPUT_LIMIT
 
 #: The shared options that make no sense here: a cell has no keyboard.
 NOT_HERE = ("tty",)
-
-OUTPUT_LIMIT = 1 << 20
-
-
-class Parser(argparse.ArgumentParser):
-    """One that raises instead of ending the process, and knows what was meant."""
-
-    def __init__(self, program: str, description: str = "") -> None:
-        super().__init__(program, description=description, add_help=False, allow_abbrev=False,
-                         formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-        self.add_argument("-h", "--help", action="store_true", help="show this, and run nothing")
-
-    def error(self, message: str) -> NoReturn:
-        raise InvalidOption(f"{self.prog}: {message}", cure=f"`{self.prog} --help` lists the options")
-
-    def parse_line(self, line: str) -> tuple[argparse.Namespace, list[str]]:
-        """The options in a line, and the words that belong to none. Raises InvalidOption."""
-        try:
-            words = shlex.split(line)
-        except ValueError as error:
-            self.error(f"{str(error).lower()} in {line!r}")
-        found, rest = self.parse_known_args(words)
-        for word in rest:
-            if word.startswith("-"):
-                known = [spelling for action in self._actions for spelling in action.option_strings]
-                alike = difflib.get_close_matches(word.partition("=")[0], known, 1)
-                cure = f"did you mean {alike[0]}?" if alike else f"`{self.prog} --help` lists the options"
-                raise InvalidOption(f"{self.prog} has no option {word}", cure=cure)
-        return found, rest
 
 
 @dataclass
@@ -68,8 +39,7 @@ def _parser() -> Parser:
         'or by what its first line says ("#!/usr/bin/env python3"). {name} and $name in this line are Python variables.',
     )
     parser.usage = "%%container [IMAGE] [options]"
-    shared = parser.add_argument_group("the container, as everywhere")
-    options.add_arguments(shared, [option.name for option in options.OPTIONS if option.name not in NOT_HERE])
+    options.add_arguments(parser, [option.name for option in options.OPTIONS if option.name not in NOT_HERE])
     cell = parser.add_argument_group("the cell")
     cell.add_argument("--in", dest="inside", metavar="NAME", help="run it in this container, which runs already")
     cell.add_argument("--stdin", metavar="VAR", help="what it reads: a Python variable, text or bytes")
@@ -91,12 +61,23 @@ def parse(line: str) -> Asked:
             f"%%container takes one image, and these are {len(words)}: {' '.join(words)}",
             cure="the command goes into the cell, below the first line",
         )
-    own = {name: value for name, value in vars(found).items() if name not in options.BY_NAME and value is not None}
     shared = options.given(found)
-    asked = Asked(*words, options=shared, keep=shared.pop("keep", False), detach=shared.pop("detach", False), **own)
-    asked.without = tuple(asked.without)
-    if isinstance(asked.limit, str):
-        asked.limit = options.BY_NAME["swap"].parse(asked.limit)
+    asked = Asked(
+        image=words[0] if words else Asked.image,
+        keep=shared.pop("keep", False),
+        detach=shared.pop("detach", False),
+        options=shared,
+        inside=found.inside,
+        stdin=found.stdin,
+        out=found.out,
+        limit=OUTPUT_LIMIT if found.limit is None else values.size(found.limit),
+        without=tuple(found.without or ()),
+        plan=found.plan,
+        trace=found.trace,
+        calls=found.calls,
+        check=found.check,
+        help=found.help,
+    )
     _refuse_contradictions(asked, bool(words))
     return asked
 

@@ -3,9 +3,9 @@
 import html
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from IPython.display import display
+from IPython.display import publish_display_data
 
 from sandbox import SandboxError
 
@@ -20,7 +20,8 @@ _COLOURS = {"error": "var(--jp-error-color1, #d32f2f)", "warning": "var(--jp-war
 
 # An error is sent twice: as this card, and as the kernel's error message, which tools read. A browser shows the first only.
 _HIDE_TWIN = (
-    "<style>.jp-OutputArea-child:has(> .jp-OutputArea-output .sandbox-card-error) + .jp-OutputArea-child {display: none}</style>"
+    "<style>.jp-OutputArea-child:has(> .jp-OutputArea-output .sandbox-card-error) + .jp-OutputArea-child "
+    "{display: none}</style>"
 )
 
 
@@ -37,12 +38,15 @@ class Card:
         why = f" ({self.why})" if self.why else ""
         return visible(f"{self.what}{why}" + (f"\n  → {self.cure}" if self.cure else ""))
 
-    __repr__ = __str__
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": self.html()}
+    def show(self, place: str = "", *, update: bool = False) -> None:
+        """Show it in the cell; with `update`, instead of the card that was shown before under the name `place`."""
+        data = {"text/plain": str(self), "text/html": self.html()}
+        named = {"display_id": place} if place else {}
+        publish_display_data(data, transient=named, update=update)  # type: ignore[no-untyped-call]
 
     def html(self) -> str:
+        """It, as HTML."""
+
         def line(text: str, style: str) -> str:
             return f'<div style="white-space: pre-wrap; {style}">{html.escape(visible(text))}</div>' if text else ""
 
@@ -59,6 +63,6 @@ def show_error(shell: "InteractiveShell", kind: type[SandboxError], error: Sandb
     error.message, error.condition, error.cure = map(visible, (error.message, error.condition, error.cure))
     lines = [f"\x1b[1;31m{kind.__name__}\x1b[0m: {error}"]
     if getattr(shell, "kernel", None) is not None:  # in a terminal the lines below are the card
-        display(Card(error.message, error.condition, error.cure, "error"))
+        Card(error.message, error.condition, error.cure, "error").show()
     shell._showtraceback(kind, error, lines)
     return lines

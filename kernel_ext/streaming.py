@@ -1,20 +1,21 @@
-"""Output into a cell: as it is produced, told apart, never faster than Jupyter carries it, and never more than a cell should hold.
+"""Output into a cell: as it is produced, told apart, no faster than Jupyter carries it, no more than a cell should hold.
 
 A Jupyter server drops what exceeds 1 MB/s or 1,000 messages/s, and all that follows. So pieces are gathered into batches, and
 batches are paced. Of long output the beginning and the end are shown; what is between them stays in the log.
 """
 
 import json
+import os
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
 
-from IPython.display import DisplayHandle, display
-
 from .card import Card
 from .untrusted import Decoder
 
+#: Bytes of output that a cell shows, if nothing else is said.
+OUTPUT_LIMIT = 1 << 20
 #: Bytes a second, as they go over the wire. A batch more may be on its way, and still it is less than 1 MB in any second.
 RATE = 750_000
 #: Seconds in which output is gathered into one batch.
@@ -45,7 +46,8 @@ class Printer:
         self._tail: deque[tuple[str, bytes]] = deque()  # the newest bytes that are not shown yet
         self._tail_size = 0
         self._left_out = 0
-        self._notice: DisplayHandle | None = None
+        self._notice = f"sandbox-{os.urandom(8).hex()}"  # the card between beginning and end
+        self._noticed = False
 
     def feed(self, stream: str, data: bytes) -> None:
         """Take a piece of output."""
@@ -67,18 +69,16 @@ class Printer:
         """Show the next batch, if it is time. Never waits."""
         if self._waiting and time.monotonic() >= _next:
             self._send(GATHER)
-        if self._left_out and not self._waiting and self._notice is None:
-            self._notice = display(self._card("so far"), display_id=True)
+        if self._left_out and not self._waiting and not self._noticed:
+            Card("more than a cell should hold: what comes now is left out, until the end", cure=self._rest).show(self._notice)
+            self._noticed = True
 
     def finish(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Show all that is still to be shown, at the pace that is allowed; `stop` says whether somebody wants no more."""
         self._drain(stop)
         if self._left_out:
-            card = self._card("here")
-            if self._notice is None:
-                display(card)
-            else:
-                self._notice.update(card)
+            what = f"{size_text(self._left_out)} left out here: more than a cell should hold"
+            Card(what, cure=self._rest).show(self._notice, update=self._noticed)
             for name in self._decoders:
                 self._wait(name, b"", final=True)  # a character cut in two is no character
                 self._decoders[name] = Decoder()
@@ -126,9 +126,6 @@ class Printer:
             out.flush()  # one message, now; and the two streams stay in order
             cost += ENVELOPE + len(json.dumps(text, ensure_ascii=False).encode())
         _next = time.monotonic() + max(gather, cost / RATE)
-
-    def _card(self, where: str) -> Card:
-        return Card(f"{size_text(self._left_out)} left out {where}: more than a cell should hold", cure=self._rest, kind="note")
 
 
 def size_text(amount: int) -> str:

@@ -1,8 +1,8 @@
-"""Untrusted text: what a container writes may be made to trick a terminal or a reader. Here nothing of it acts, all of it shows.
+"""Untrusted text: what a container writes may be made to trick a terminal or a reader. None of it acts, all of it shows.
 
-Escape sequences (colours, OSC 52, titles), C1 controls and backspaces become visible characters; so do the invisible ones that
-turn the direction of writing around (U+202E and the like). Only newline and tab stay. HTML is text to a stream's renderer;
-cards escape it.
+Escape sequences (colours, OSC 52, titles), C1 controls and backspaces become visible characters; so do the invisible ones
+that turn the direction of writing around (U+202E and the like). Only newline and tab stay. HTML is text to a stream's
+renderer; cards escape it.
 """
 
 import codecs

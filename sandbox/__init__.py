@@ -10,26 +10,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import host, lxc, options
-    from .container import Container, Info, containers, launch, ledger, plan, run, spawn, spec_for
+    from . import host, lxc, options, values
+    from .container import Container, launch
     from .errors import InvalidOption, NotFound, SandboxError
     from .job import Job, Result
+    from .listing import Info, containers, ledger
     from .spec import Spec
+    from .starting import plan, run, spawn, spec_for
 
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Container": "container", "Info": "container", "containers": "container", "ledger": "container", "plan": "container",
-    "launch": "container", "run": "container", "spawn": "container", "spec_for": "container", "InvalidOption": "errors",
-    "NotFound": "errors", "SandboxError": "errors", "Job": "job", "Result": "job", "Spec": "spec",
+    "Container": "container", "launch": "container", "InvalidOption": "errors", "NotFound": "errors",
+    "SandboxError": "errors", "Job": "job", "Result": "job", "Info": "listing", "containers": "listing", "ledger": "listing",
+    "Spec": "spec", "plan": "starting", "run": "starting", "spawn": "starting", "spec_for": "starting",
 }  # fmt: skip
 
 #: Modules that are handed on whole.
-_ROOMS = ("host", "lxc", "options")
+_ROOMS = ("host", "lxc", "options", "values")
 
 __all__ = [
     "Container", "Info", "InvalidOption", "Job", "NotFound", "Result", "SandboxError", "Spec", "containers", "host", "launch",
-    "ledger", "lxc", "options", "plan", "run", "spawn", "spec_for",
+    "ledger", "lxc", "options", "plan", "run", "spawn", "spec_for", "values",
 ]  # fmt: skip
 
 

@@ -7,14 +7,17 @@ import errno as _errno
 from typing import Any
 
 
+def _printable(text: str) -> str:
+    """Names and paths in an error may be an image's: what a terminal would obey, and what is no UTF-8, is written out."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 class SandboxError(Exception):
     """The family. `condition` is what was found on this machine, `cure` is what to do; both may be empty."""
 
     def __init__(self, message: str, *, condition: str = "", cure: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.condition = condition
-        self.cure = cure
+        self.message, self.condition, self.cure = map(_printable, (message, condition, cure))
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         why = f" ({self.condition})" if self.condition else ""

@@ -48,20 +48,23 @@ class Job:
     ) -> None:
         self.home, self.spec, self.name = home, spec, str(request["name"])
         self.pid = int(request.get("pid", 0))  # known only of one that runs already
-        self.console = -1  # the master of its terminal, if it has one
+        self.terminal = bool(request.get("terminal"))
+        self.console = -1  # the master of its terminal, once it runs
         self.done = False
         self.failure: SandboxError | None = None
         self._ended: dict[str, Any] | None = None
         self._streams: dict[int, str] = {}
         self._input = bytearray(stdin or b"")  # what is not yet taken inside
-        self._more = interactive or bool(request.get("terminal"))  # more may come
+        self._more = interactive or self.terminal  # more may come
         self._source = -1
         self._through: Callable[[bytes], bytes] = bytes
         self._log = logs.LogWriter(request["log"]) if request.get("log") else None
+        if self._log:
+            self._log.open()  # now: a short run may have ended, and its log be moved to the records, before we read a byte
         self._poll = select.poll()
         self._stdin = -1
         given: list[int] = []
-        if not request.get("terminal"):
+        if not self.terminal:
             given = self._open_streams()
         try:
             self._wire = client.connect(home)
@@ -127,7 +130,9 @@ class Job:
     def _drained(self, pieces: list[tuple[str, bytes]]) -> bool:
         """The process has ended, but somebody else may hold its streams: take what is there, and wait no longer."""
         for fd in list(self._streams):
-            while got := self._take(fd):
+            for _ in range(16):  # 1 MiB, which is all that a pipe holds: somebody may be writing all the time
+                if not (got := self._take(fd)):
+                    break
                 pieces += got
         return True
 

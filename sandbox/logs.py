@@ -5,6 +5,7 @@ surrogates (PEP 383), so nothing is lost.
 """
 
 import contextlib
+import errno
 import json
 import os
 import time
@@ -15,23 +16,42 @@ ROTATE_AT = 8 << 20
 
 
 class LogWriter:
-    """Appends to a log; opens the file with the first write."""
+    """Appends to a log; opens the file with the first write. What can't be written (the disk is full) is lost, no more."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._fd = -1
         self._size = 0
 
-    def write(self, stream: str, data: bytes) -> None:
-        """Add one piece of output."""
-        if self._fd < 0:
+    def open(self) -> None:
+        """Open the file already. When it is moved then, what comes later still gets into it."""
+        with contextlib.suppress(OSError):
             self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             self._size = os.fstat(self._fd).st_size
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Add one piece of output. On a full disk it is lost, and only it: who writes the log must go on."""
+        if self._fd < 0:
+            self.open()
+        if self._fd < 0:  # there is no log (of exec), or it can't be had
+            return
         line = {"time": time.time(), "stream": stream, "log": data.decode("utf-8", "surrogateescape")}
-        self._size += os.write(self._fd, json.dumps(line).encode() + b"\n")
+        try:
+            self._append(json.dumps(line).encode() + b"\n")
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
         if self._size > ROTATE_AT:
             self.close()
-            os.replace(self.path, f"{self.path}.1")
+            with contextlib.suppress(FileNotFoundError):  # it was moved
+                os.replace(self.path, f"{self.path}.1")
+
+    def _append(self, line: bytes) -> None:
+        written = os.write(self._fd, line)
+        if written < len(line):
+            os.ftruncate(self._fd, self._size)  # what comes later must not be added to half a line
+        else:
+            self._size += written
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -169,9 +169,9 @@ def inside(spec: Spec, where: Where) -> Iterable[Step]:
     if "cgroup" in own:
         yield UnshareCgroupNamespace()
     yield MakePrivate()  # or every mount below would show on the host
-    yield MountScratch(spec.root.size)
     if not where.privileged:
-        yield from trees(spec, idmap=False)  # an ordinary user may take them only in here
+        yield from trees(spec, idmap=False)  # an ordinary user may take them only in here; and now: the scratch hides /tmp
+    yield MountScratch(spec.root.size)
     yield MountOverlay(tuple(f"layer{i}" for i in range(len(spec.root.layers))), upper="upper" if spec.root.upper else "")
     yield from furnish(spec, many_ids)
     yield Mask(spec.masked_paths)
@@ -221,7 +221,11 @@ def trees(spec: Spec, idmap: bool) -> Iterable[Step]:
         yield OpenTree("upper", spec.root.upper, ("nodev",), idmap)
     for i, mount in enumerate(spec.mounts):
         if mount.type == "bind":
-            yield OpenTree(f"volume{i}", mount.source, mount.options, idmap and "noidmap" not in mount.options, not idmap)
+            # Through an id map, what container root writes is host root's on disk: so only where it can't write, and who has
+            # CAP_SYS_ADMIN can (mount -o remount,rw); or by the explicit word "idmap".
+            sealed = "ro" in mount.options and "CAP_SYS_ADMIN" not in spec.process.capabilities
+            seen = idmap and (sealed or "idmap" in mount.options)
+            yield OpenTree(f"volume{i}", mount.source, mount.options, seen, recursive=not seen, lenient=idmap and sealed)
     for name, path in host_views(spec):
         yield OpenTree(name, path, ("ro",), recursive=True)
 
@@ -238,7 +242,7 @@ def furnish(spec: Spec, many_ids: bool) -> Iterable[Step]:
     """/dev, /proc, /sys, and what the user asked for."""
     bound = dict(host_views(spec))
     tty_group = ("gid=5",) if many_ids else ()  # group tty; under a one-id map there is no 5
-    yield MakeDev()
+    yield MakeDev(made="user" not in spec.namespaces)
     yield MountFilesystem("devpts", "/dev/pts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *tty_group))
     yield MountFilesystem("tmpfs", "/dev/shm", ("nosuid", "nodev", "noexec", "mode=1777", f"size={spec.root.size}"))
     if "ipc" in spec.namespaces:

@@ -12,6 +12,9 @@ from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
 Lane = Literal["outside", "inside"]
 
+#: A list longer than this is shown in part.
+SHOWN = 4
+
 #: Every kind of step, by name. Rooms fill it as they are imported.
 KINDS: dict[str, type["Step"]] = {}
 
@@ -83,7 +86,11 @@ class Step:
         def shown(value: object) -> str:
             if isinstance(value, bytes):
                 return f"<{len(value)} bytes>"
-            return repr(list(value)) if isinstance(value, tuple) and not hasattr(value, "_fields") else repr(value)
+            if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+                return f"[{len(value)} pairs]"
+            if isinstance(value, tuple) and len(value) > SHOWN:
+                return f"[{', '.join(map(repr, value[:2]))}, … {len(value)} in all]"
+            return repr(list(value)) if isinstance(value, tuple) else repr(value)
 
         told = ((name, value) for name, value, default in self._fields() if value != default)
         return f"{self.name}({', '.join(f'{name}={shown(value)}' for name, value in told)})"

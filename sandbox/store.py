@@ -192,10 +192,9 @@ class Home:
     def write_record(self, record: dict[str, Any], log: str = "") -> None:
         """Keep what is to be known of a finished run (it has a "name") and its log, a file on the shelf that is moved here."""
         path = f"{self.path}/records/{time.time_ns()}-{check_name(record['name'])}"
-        if log:
-            os.rename(log, f"{path}.log")
+        for half in ("", ".1") if log else ():  # it may be empty, or just one half: see logs.LogWriter
             with suppress(FileNotFoundError):
-                os.rename(f"{log}.1", f"{path}.log.1")  # its older half
+                os.rename(f"{log}{half}", f"{path}.log{half}")
         disk.write_json(f"{path}.json", record, durable=False)
         entries = os.listdir(f"{self.path}/records")
         kept = sorted(name for name in entries if name.endswith(".json") and name[0] != ".")[-RECORDS_KEPT:]

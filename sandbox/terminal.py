@@ -1,4 +1,4 @@
-"""The host's side of a process in a container: our standard streams and its own, our terminal and its own, our signals. pty(7).
+"""The host's side of a process in a container: between our streams and its own, our terminal and its own. pty(7).
 
 Its terminal is a pair of its own, and so are its pipes: nothing of ours goes inside, bytes are carried between the two.
 """
@@ -17,6 +17,7 @@ from .job import Job
 
 #: Seconds that a signal to us leaves the container to end by itself: with it, all is over within one.
 GRACE = 0.7
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class DetachKeys:
@@ -58,13 +59,14 @@ def carry(job: Job, *, stdin: bool = False, keys: bytes = b"", ours: bool = True
 
     With `ours`, the process ends when we are told to (SIGINT, SIGTERM, SIGHUP, or an error here); otherwise it goes on.
     """
-    typed = DetachKeys(keys)
     screen = next((fd for fd in (0, 1) if os.isatty(fd)), -1)
+    keyboard = stdin and screen == 0 and job.terminal
+    typed = DetachKeys(keys if keyboard else b"")  # in a pipe they are bytes like others
     console = -1
     with contextlib.ExitStack() as restored:
-        restored.enter_context(_signals(_stopping(job) if ours else _leaving()))
-        restored.enter_context(_signals({signal.SIGWINCH: lambda: copy_size(screen, job.console)}))
-        if stdin and screen == 0 and job.terminal:
+        restored.enter_context(_signals(ENDING, _stopper(job) if ours else _leave))
+        restored.enter_context(_signals((signal.SIGWINCH,), lambda number: copy_size(screen, job.console)))
+        if keyboard:
             restored.enter_context(raw(0))
         if stdin:
             job.feed(0, typed.feed)
@@ -81,7 +83,8 @@ def carry(job: Job, *, stdin: bool = False, keys: bytes = b"", ours: bool = True
             raise
     if not job.done:
         job.detach()
-    return not typed.pressed
+        return False
+    return True
 
 
 def write(fd: int, data: bytes) -> None:
@@ -110,32 +113,28 @@ def raw(fd: int) -> Iterator[None]:
             termios.tcsetattr(fd, termios.TCSANOW, before)
 
 
-def _stopping(job: Job) -> dict[int, Callable[[], None]]:
-    told = []
+def _stopper(job: Job) -> Callable[[int], None]:
+    seconds = [GRACE]
 
     def stop(number: int) -> None:
-        told.append(number)
         with contextlib.suppress(SandboxError, OSError):  # it has ended, or the launcher has, which ends it
-            job.stop(number, GRACE if len(told) == 1 else 0)
+            job.stop(number, seconds.pop() if seconds else 0)
 
-    return {number: lambda number=number: stop(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}  # type: ignore[misc]
+    return stop
 
 
-def _leaving() -> dict[int, Callable[[], None]]:
-    def leave(number: int) -> None:
-        raise SystemExit(128 + number)  # through all `finally`
-
-    return {number: lambda number=number: leave(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}  # type: ignore[misc]
+def _leave(number: int) -> None:
+    raise SystemExit(128 + number)  # through every `finally`
 
 
 @contextlib.contextmanager
-def _signals(handlers: dict[int, Callable[[], None]]) -> Iterator[None]:
+def _signals(numbers: tuple[int, ...], do: Callable[[int], None]) -> Iterator[None]:
     """Handle these, but for those that we were started to ignore (nohup(1), a shell's `&`)."""
 
     def handle(number: int, frame: FrameType | None) -> None:
-        handlers[number]()
+        do(number)
 
-    before = {number: signal.signal(number, handle) for number in handlers if signal.getsignal(number) != signal.SIG_IGN}
+    before = {number: signal.signal(number, handle) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield
     finally:

@@ -20,9 +20,9 @@ FLOORS = {
     "sandbox.metrics": 3, "sandbox.values": 3, "sandbox.scripts": 3,
     "sandbox.launcher": 4, "sandbox.networks": 4,
     "sandbox.machines": 5,
-    "sandbox.job": 6, "sandbox.container": 6,
+    "sandbox.job": 6, "sandbox.starting": 6, "sandbox.listing": 6, "sandbox.container": 6,
     "sandbox.lxc": 7, "sandbox.build": 7, "sandbox.compare": 7, "sandbox.docker": 7, "sandbox.oci": 7, "sandbox.cluster": 7,
-    "sandbox.cli": 8, "sandbox": 8,
+    "sandbox.terminal": 7, "sandbox.cli": 8, "sandbox.__main__": 8, "sandbox": 8,
     "kernel_ext": 9,
 }  # fmt: skip
 

@@ -2,16 +2,14 @@
 
 import fcntl
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..linux import constants as c
 from ..linux import files
 from . import records
+from .launcher import Launcher
 from .ledger import is_present, undo
 from .runs import Run
-
-if TYPE_CHECKING:
-    from .server import Launcher
 
 #: Seconds that a foreground container waits for its client to come back after a launcher was killed.
 REUNION = 3.0
@@ -19,41 +17,51 @@ REUNION = 3.0
 WORD = 0.2
 
 
-def adopt_all(launcher: "Launcher", held: dict[str, dict[str, int]], exits: dict[int, int]) -> None:
+def adopt_all(launcher: Launcher, held: dict[str, dict[str, int]], exits: dict[int, int]) -> None:
     """Go through the ledger. `held` and `exits` are what the keeper has: descriptors by container, statuses by pid."""
     for entry in list(launcher.ledger.entries()):
-        ended = exits.get(entry.get("pid", -1))
-        if ended is None and (not entry.get("pid") or entry["boot"] != launcher.stamp["boot"]):
-            clear(launcher, entry)
-            continue
-        run = Run.adopt(entry, held.get(entry["name"], {}))
-        launcher.runs[run.name] = launcher.by_pid[run.world.pid] = run
-        for fd in run.outputs:
-            launcher.watch_output(run, fd)
-        launcher.pump_console(run)
-        if ended is not None:
-            launcher.on_exit(run.world.pid, ended)
-            continue
-        if not is_present(entry):
-            # It was reaped: by this keeper just now, whose word is then on its way; or by another, and nobody knows more.
-            on_its_way = entry["keeper"] == launcher.stamp["keeper"]
-            launcher.later(WORD if on_its_way else 0, lambda pid=run.world.pid: launcher.on_exit(pid, None))  # type: ignore[misc]
-            continue
-        run.reclaim()
-        launcher.hold(run)
         try:
+            adopt(launcher, entry, held.get(entry["name"], {}), exits.get(entry.get("pid", -1)))
+        except (KeyError, TypeError, ValueError):
+            # Torn, or of another version: it must not keep the others from being adopted, now and at every start.
+            launcher.ledger.set_aside(entry["name"])
+
+
+def adopt(launcher: Launcher, entry: dict[str, Any], held: dict[str, int], ended: int | None) -> None:
+    """Take over one container; `ended` is its wait(2) status, if it has ended."""
+    if ended is None and (not entry.get("pid") or entry["boot"] != launcher.stamp["boot"]):
+        clear(launcher, entry)
+        return
+    run = Run.adopt(entry, held)
+    on_its_way = entry["keeper"] == launcher.stamp["keeper"]
+    launcher.runs[run.name] = launcher.by_pid[run.world.pid] = run
+    for fd in run.outputs:
+        launcher.watch_output(run, fd)
+    launcher.pump_console(run)
+    if ended is not None:
+        launcher.on_exit(run.world.pid, ended)
+        return
+    stranger = False
+    try:
+        present = is_present(entry)
+        if present:
             run.world.pidfd = os.pidfd_open(run.world.pid)
             stranger = files.parent(run.world.pid) != os.getppid()
-        except (FileNotFoundError, ProcessLookupError):
-            launcher.later(WORD, lambda pid=run.world.pid: launcher.on_exit(pid, None))  # type: ignore[misc]
-            continue
-        if stranger:
-            launcher.watch(run.world.pidfd, lambda run=run: on_stranger(launcher, run))  # type: ignore[misc]
-        if run.foreground:
-            launcher.later(REUNION, lambda run=run: kill_if_alone(launcher, run))  # type: ignore[misc]
+    except (FileNotFoundError, ProcessLookupError):
+        present = False
+    if not present:
+        # It was reaped: by this keeper just now, whose word is then on its way; or by another, and nobody knows more.
+        launcher.later(WORD if on_its_way else 0, lambda: launcher.on_exit(run.world.pid, None))
+        return
+    run.reclaim()
+    launcher.hold(run)
+    if stranger:
+        launcher.watch(run.world.pidfd, lambda: on_stranger(launcher, run))
+    if run.foreground:
+        launcher.later(REUNION, lambda: kill_if_alone(launcher, run))
 
 
-def clear(launcher: "Launcher", entry: dict[str, Any]) -> None:
+def clear(launcher: Launcher, entry: dict[str, Any]) -> None:
     """Undo what was made for a container that never ran, or ran before the machine was started anew."""
     undo(entry["undo"])
     if entry.get("pid") and "in" not in entry:
@@ -62,12 +70,12 @@ def clear(launcher: "Launcher", entry: dict[str, Any]) -> None:
     launcher.ledger.close(entry["name"])
 
 
-def kill_if_alone(launcher: "Launcher", run: Run) -> None:
+def kill_if_alone(launcher: Launcher, run: Run) -> None:
     if not run.waiting:
         launcher.kill(run, "its client went away")
 
 
-def on_stranger(launcher: "Launcher", run: Run, patience: int = 60) -> None:
+def on_stranger(launcher: Launcher, run: Run, patience: int = 60) -> None:
     """A container whose keeper was killed ended: its parent was the host's init."""
     launcher.forget(run.world.pidfd)
     status = exit_of_stranger(run.world.pidfd)

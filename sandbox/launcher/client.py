@@ -72,6 +72,12 @@ def ask(home: Home, message: dict[str, Any], fds: tuple[int, ...] = ()) -> tuple
         return answer(sock)
 
 
+def end(home: Home) -> None:
+    """Let launcher and keeper of this shelf end now, if there are any. Raises WrongState while a container runs."""
+    if os.path.exists(f"{home.runtime}/socket"):
+        ask(home, {"do": "end"})
+
+
 def answer(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """The next answer on a connection. Raises what the launcher refused, and LauncherLost when it is gone."""
     message, fds = protocol.receive(sock)

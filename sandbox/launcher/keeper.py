@@ -11,11 +11,15 @@ import select
 import signal
 import socket
 import sys
+import time
 from typing import NoReturn
 
 from ..linux import constants as c
 from ..linux import syscalls
 from . import protocol, server
+
+#: A launcher that dies within so many seconds has a short life.
+SHORT = 0.5
 
 
 class Keeper:
@@ -26,11 +30,15 @@ class Keeper:
         self.held: dict[str, dict[str, int]] = {}
         self.exits: dict[int, int] = {}  # pid → status as wait(2) gives it
         self.launcher = -1
+        self.born = 0.0  # when the launcher was started
+        self.short_lives = 0  # how many in a row died at once
+        self.ending = False  # the launcher said that nothing needs us any more
         self.wire: socket.socket
 
     def start_launcher(self) -> None:
         """Fork a launcher, which inherits all that is held."""
         self.wire, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.born = time.monotonic()
         self.launcher = os.fork()
         if self.launcher == 0:
             self.wire.close()
@@ -40,14 +48,14 @@ class Keeper:
         theirs.close()
         self.wire.setblocking(False)
 
-    def listen(self) -> bool:
-        """One message of the launcher; False when it asks for the end."""
+    def listen(self) -> None:
+        """One message of the launcher."""
         try:
             message, fds = protocol.receive(self.wire)
         except BlockingIOError:
-            return True
+            return
         if message is None:
-            return True  # it died: SIGCHLD tells
+            return  # it died: SIGCHLD tells
         if message["do"] == "hold":
             held = self.held.setdefault(message["id"], {})
             for label, fd in zip(message["labels"], fds, strict=True):
@@ -58,7 +66,8 @@ class Keeper:
             for fd in self.held.pop(message["id"], {}).values():
                 os.close(fd)
             self.exits.pop(message.get("pid", 0), None)
-        return bool(message["do"] != "end")
+        elif message["do"] == "end":
+            self.ending = True
 
     def reap(self) -> None:
         """Every child that ended: a container's status is kept until the launcher acknowledges it."""
@@ -73,6 +82,11 @@ class Keeper:
                 while self._pending():
                     self.listen()  # what it said before it died still counts
                 self.wire.close()
+                # One that dies again and again would only fill the disk with its complaints, while clients wait.
+                self.short_lives = self.short_lives + 1 if time.monotonic() - self.born < SHORT else 0
+                self.ending = self.ending or self.short_lives > 5
+                if self.ending:
+                    return
                 self.start_launcher()
                 continue
             self.exits[pid] = status
@@ -116,9 +130,8 @@ def main(runtime: str, home: str) -> NoReturn:
     keeper.start_launcher()
     poll = select.poll()
     poll.register(wake, select.POLLIN)
-    go_on = True
     watched = -1
-    while go_on:
+    while not keeper.ending:
         if watched != keeper.wire.fileno():
             watched = keeper.wire.fileno()
             poll.register(watched, select.POLLIN)
@@ -126,8 +139,9 @@ def main(runtime: str, home: str) -> NoReturn:
             if fd == wake:
                 os.read(wake, 4096)
                 keeper.reap()
+                break  # the wire may be another one now
             elif fd == keeper.wire.fileno():
-                go_on = keeper.listen()
+                keeper.listen()
     tidy(runtime)
     sys.exit(0)
 

@@ -46,10 +46,14 @@ class Ledger:
         with suppress(FileNotFoundError):
             os.unlink(f"{self.path}/{name}")
 
+    def set_aside(self, name: str) -> None:
+        """Keep an entry that can't be read out of the way, but for people to see."""
+        os.replace(f"{self.path}/{name}", f"{self.path}/.bad-{name}")
+
     def entries(self) -> Iterator[Entry]:
         """Every container that holds something, with all that is noted of it."""
         for name in sorted(os.listdir(self.path)):
-            if entry := self.entry(name):
+            if name[0] != "." and (entry := self.entry(name)):
                 yield entry
 
     def entry(self, name: str) -> Entry | None:

@@ -6,33 +6,31 @@ What it returns is the answer; None: the answer comes later, or has been given. 
 import os
 import signal
 import socket
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from ..errors import AlreadyExists, NotFound, WrongState
 from ..primitives import cgroups
 from . import records
+from .launcher import Handler, Launcher
 from .protocol import Message
 from .runs import Run
 
-if TYPE_CHECKING:
-    from .server import Launcher
 
-
-def hello(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> Message:
+def hello(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message:
     """Who is there. The answer also means: all that was asked before is done."""
     pids = {"pid": os.getpid(), "keeper": os.getppid()}
     return {"event": "hello", **pids, "layout": launcher.layout.to_json(), "running": len(launcher.runs)}
 
 
-def end(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> NoReturn:
+def end(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> NoReturn:
     """Launcher and keeper end, unless a container runs."""
     if launcher.runs:
         raise WrongState(f"{len(launcher.runs)} containers still run", cure="stop them first")
+    launcher.answer(client, {"event": "done"})
     launcher.end()
 
 
-def start(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> None:
+def start(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> None:
     """Start a container, or a process in one. Answers "started", and in the foreground "exited"; or "failed"."""
     name = message["name"]
     if name in launcher.runs or launcher.ledger.entry(name):
@@ -45,14 +43,14 @@ def start(launcher: "Launcher", message: Message, fds: list[int], client: socket
     launcher.add(run)
 
 
-def find(launcher: "Launcher", message: Message) -> Run:
+def find(launcher: Launcher, message: Message) -> Run:
     run = launcher.runs.get(message["name"])
     if run is None:
         raise WrongState(f"the container {message['name']!r} is not running")
     return run
 
 
-def send_signal(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> Message:
+def send_signal(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message:
     """Send a signal to the first process; SIGKILL ends all."""
     run = find(launcher, message)
     if message["signal"] == signal.SIGKILL:
@@ -62,7 +60,7 @@ def send_signal(launcher: "Launcher", message: Message, fds: list[int], client: 
     return {"event": "done"}
 
 
-def stop(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> None:
+def stop(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> None:
     """Ask by a signal, wait, then kill. A process that could not even notice is not waited for."""
     run = find(launcher, message)
     run.waiting.append(client)
@@ -74,19 +72,19 @@ def stop(launcher: "Launcher", message: Message, fds: list[int], client: socket.
     launcher.later(0.0 if run.ignores(number) else seconds, lambda: launcher.kill(run, "stopped"))
 
 
-def freeze(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> Message:
+def freeze(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message:
     """Let no process of the container go on."""
     cgroups.freeze(find(launcher, message).cgroups)
     return {"event": "done"}
 
 
-def unfreeze(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> Message:
+def unfreeze(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message:
     """Let them go on."""
     cgroups.thaw(find(launcher, message).cgroups)
     return {"event": "done"}
 
 
-def wait(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> Message | None:
+def wait(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message | None:
     """Answer when it ends; at once, if it has."""
     if run := launcher.runs.get(message["name"]):
         run.waiting.append(client)
@@ -96,7 +94,7 @@ def wait(launcher: "Launcher", message: Message, fds: list[int], client: socket.
     raise NotFound(f"nothing is known of a run called {message['name']!r}")
 
 
-def attach(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> None:
+def attach(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> None:
     """Hand out the console, to one client at a time; answers again when the container ends."""
     run = find(launcher, message)
     if run.console < 0:
@@ -109,13 +107,11 @@ def attach(launcher: "Launcher", message: Message, fds: list[int], client: socke
     launcher.answer(client, {"event": "attached"}, (run.console,))
 
 
-def detach(launcher: "Launcher", message: Message, fds: list[int], client: socket.socket) -> None:
+def detach(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> None:
     """Leave the container to itself: from here on its client may go."""
     find(launcher, message).foreground = False
     launcher.on_gone(client)
 
-
-Handler = Callable[["Launcher", Message, list[int], socket.socket], Message | None]
 
 HANDLERS: dict[str, Handler] = {
     "hello": hello, "end": end, "start": start, "signal": send_signal, "stop": stop, "freeze": freeze, "unfreeze": unfreeze,

@@ -177,13 +177,22 @@ class Run:
         return bool(data)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal to the process; SIGKILL reaches everybody in the container, frozen or not."""
-        if number == signal.SIGKILL and not self.container and self.cgroups:
+        """Send a signal to the process; SIGKILL reaches all that it started, frozen or not."""
+        if number == signal.SIGKILL and self.container:
+            self._kill_session()
+        elif number == signal.SIGKILL and self.cgroups:
             cgroups.kill(self.cgroups)
         if self.world.pidfd < 0:  # adopted, and gone: its status is on its way
             return
         with suppress(ProcessLookupError):
             syscalls.pidfd_send_signal(self.world.pidfd, number)
+
+    def _kill_session(self) -> None:
+        """Kill what a process of `exec` has started: its session, that is. Who made another is the container's."""
+        for pid in cgroups.processes(self.cgroups):
+            with suppress(OSError):
+                if files.session(pid) == self.world.pid:
+                    os.kill(pid, signal.SIGKILL)
 
     def ignores(self, number: int) -> bool:
         """Whether a signal would be lost: PID 1 gets only those that it has a handler for. pid_namespaces(7)."""

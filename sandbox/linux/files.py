@@ -71,6 +71,11 @@ def parent(pid: int | str) -> int:
     return int(_stat(pid)[1])
 
 
+def session(pid: int | str) -> int:
+    """The id of a process's session: the pid of its leader. proc_pid_stat(5)."""
+    return int(_stat(pid)[3])
+
+
 def boot_id() -> str:
     """The name of this boot of the kernel. random(4)."""
     return read("/proc/sys/kernel/random/boot_id").strip()

@@ -6,7 +6,7 @@ code, and the reason.
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from ..container import Info
+from ..listing import Info
 
 #: What can be asked for by itself: LXC's -s, -p, -i and -S.
 PARTS = ("state", "pid", "ips", "stats")

@@ -132,6 +132,8 @@ class ResetProcess(Step):
     files: int = 1024
 
     def apply(self, world: World) -> None:
+        if os.getsid(0) != os.getpid():  # with a terminal it leads one already
+            os.setsid()
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):  # the three that Python sets
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -10,21 +10,19 @@ Numbers are CVEs, or the class of an attack where there is none.
 
 import hashlib
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import sandbox
-from sandbox.errors import LauncherLost
 from sandbox.home import home as open_home
-from sandbox.launcher import client
 from sandbox.linux import constants as c
 from sandbox.linux import files, syscalls
-from tests.attacks.hostile import Hostile
+from tests.attacks.hostile import Hostile, end_launcher
 from tests.conftest import OWN_GROUPS
 
 #: What a container would change if it could: values of the kernel that are not namespaced.
@@ -36,18 +34,37 @@ SETTINGS = (
 
 @pytest.fixture(scope="module", autouse=True)
 def apart() -> Iterator[None]:
-    """A mount namespace of our own for the tests of a module; an ordinary user has no power to hurt the host's, and none to
-    make one. unshare(2), setns(2)."""
+    """A mount namespace of our own for the tests of a module, with nodes of our own in /dev: a chmod of a node that is shared
+    with the host would be the host's. An ordinary user has no power to hurt either. unshare(2), setns(2)."""
     if os.geteuid():
         yield
         return
     folder, back = os.getcwd(), os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     syscalls.unshare(c.CLONE_NEWNS)
     syscalls.mount(None, "/", None, c.MS_REC | c.MS_PRIVATE)
+    _replace_dev()
     yield
     syscalls.setns(back, c.CLONE_NEWNS)  # it also puts us into the root directory
     os.close(back)
     os.chdir(folder)
+
+
+def _replace_dev() -> None:
+    """A /dev with copies of its nodes, and the file systems that are mounted in it."""
+    trees = {name: syscalls.open_tree(f"/dev/{name}", c.OPEN_TREE_CLONE | c.AT_RECURSIVE) for name in ("pts", "shm")}
+    nodes = [(entry.name, entry.stat(follow_symlinks=False)) for entry in os.scandir("/dev")]
+    links = {entry.name: os.readlink(entry.path) for entry in os.scandir("/dev") if entry.is_symlink()}
+    syscalls.mount("tmpfs", "/dev", "tmpfs", c.MS_NOSUID, "mode=0755")
+    for name, found in nodes:
+        if stat.S_ISCHR(found.st_mode):
+            os.mknod(f"/dev/{name}", found.st_mode, found.st_rdev)
+            os.chmod(f"/dev/{name}", stat.S_IMODE(found.st_mode))
+    for name, target in links.items():
+        os.symlink(target, f"/dev/{name}")
+    for name, tree in trees.items():
+        os.mkdir(f"/dev/{name}")
+        syscalls.move_mount(tree, f"/dev/{name}")
+        os.close(tree)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +74,7 @@ def home(apart: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SANDBOX_HOME", str(folder))
         yield folder
-        with suppress(LauncherLost):  # it ends without an answer
-            client.ask(open_home(), {"do": "end"})
+        end_launcher()
 
 
 def nothing_left(seconds: float = 10.0) -> None:
@@ -121,6 +137,6 @@ def the_host_is_unharmed(home: Path, tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def image(tmp_path: Path, home: Path) -> Iterator[Hostile]:
+def image(tmp_path: Path, home: Path) -> Hostile:
     """An image in the making: busybox, and on top of it whatever the test puts into `image.folder`."""
-    yield Hostile(tmp_path / "hostile")
+    return Hostile(tmp_path / "hostile")

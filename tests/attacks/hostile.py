@@ -1,12 +1,16 @@
 """The attacker's tools: images made by hand, and programs that try to get out."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import sandbox
+from sandbox.errors import LauncherLost, SandboxError
+from sandbox.home import home as open_home
+from sandbox.launcher import client
 
 #: Before a program for the `host` image: raw system calls, each answered by 0 or the errno's name.
 PRELUDE = """
@@ -43,12 +47,26 @@ def shell(script: str, **options: Any) -> str:
     return done.text
 
 
+def refusal(attempt: Callable[[], object]) -> str:
+    """What this attempt is refused with; "" if it is not."""
+    try:
+        attempt()
+    except SandboxError as error:
+        return str(error)
+    return ""
+
+
+def end_launcher() -> None:
+    """End launcher and keeper of this SANDBOX_HOME: they live in our mount namespace, and would keep it."""
+    with suppress(LauncherLost):
+        client.ask(open_home(), {"do": "end"})
+
+
 @dataclass
 class Hostile:
     """An image in the making: busybox, and a layer on top of it that holds what the test puts into `folder`."""
 
     folder: Path
-    options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
@@ -71,6 +89,10 @@ class Hostile:
         """What a door would make of an image that consists of these layers."""
         made = sandbox.spec_for("busybox", command, **options)
         return replace(made, root=replace(made.root, layers=(*made.root.layers, str(self.folder))))
+
+    def refusal(self, command: Sequence[str] | str = ("true",), **options: Any) -> str:
+        """Why a container of this image is refused, or fails to start; "" if it is not."""
+        return refusal(lambda: self.run(command, **options))
 
     def run(self, command: Sequence[str] | str = ("true",), **options: Any) -> sandbox.Result:
         """Run a command in a container of this image."""

@@ -82,12 +82,7 @@ def test_a_hostile_passwd_neither_hangs_nor_names_anybody(image: Hostile, canary
 def test_a_passwd_with_numbers_that_are_none_makes_nobody_root(image: Hostile, number: str) -> None:
     """Row 16: -1 means "do not change" to setresuid(2), and so the user would stay root. CVE-2026-30892's class."""
     image.file("/etc/passwd", f"eve:x:{number}:{number}:::\n")
-    try:
-        done = image.run("id -u", user="eve")
-    except SandboxError as error:
-        assert "mistake of ours" not in str(error), "it is the image's"
-    else:
-        assert done.text.strip() not in ("", "0")
+    assert "user 'eve' is not in the container's /etc/passwd" in image.refusal("id -u", user="eve")
 
 
 def test_programs_of_the_image_are_never_run_outside_of_it(image: Hostile, tmp_path: Path) -> None:
@@ -115,10 +110,9 @@ def test_escape_sequences_of_an_image_do_not_reach_the_terminal_in_an_error(imag
     """Row 25: what a terminal obeys is written out, when it comes from the image."""
     image.file("/bin/evil", b"#!/bin/\x1b]52;c;ZXZpbA==\x07\x1b[2J<script>\n", 0o755)
     image.file("/etc/passwd", b"eve:x:\x1b[2J:0:::\n")
-    for attempt in ({"command": ["/bin/evil"]}, {"command": ["true"], "user": "eve"}):
-        with pytest.raises(SandboxError) as caught:
-            image.run(**attempt)  # type: ignore[arg-type]
-        assert str(caught.value).replace("\n", "").isprintable()
+    for told in (image.refusal(["/bin/evil"]), image.refusal(user="eve")):
+        assert told
+        assert told.replace("\n", "").isprintable()
 
 
 def test_a_volume_can_be_mounted_below_a_relative_link_while_others_mount(image: Hostile, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A shelf with its keeper and launcher, whose processes can be found, killed, and searched for what they left."""
 
+import itertools
 import os
 import signal
 import time
@@ -49,11 +50,14 @@ class Shelf:
 
     home: Home
     token: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    numbers: Iterator[int] = field(default_factory=itertools.count)
     named: list[str] = field(default_factory=list)
+    locked: set[str] = field(default_factory=lambda: set(os.listdir(LOCKS)) if os.path.isdir(LOCKS) else set())
 
     def name(self) -> str:
-        self.named.append(f"{self.token}-{len(self.named)}")
-        return self.named[-1]
+        name = f"{self.token}-{next(self.numbers)}"
+        self.named.append(name)
+        return name
 
     def script(self, text: str) -> str:
         """A script whose processes can be found: its first one bears our token."""
@@ -65,11 +69,17 @@ class Shelf:
     @property
     def launcher(self) -> int:
         """The launcher, started if there is none."""
-        return int(client.ask(self.home, {"do": "hello"})[0]["pid"])
+        return self._hello("pid")
 
     @property
     def keeper(self) -> int:
-        return int(client.ask(self.home, {"do": "hello"})[0]["keeper"])
+        return self._hello("keeper")
+
+    def _hello(self, who: str) -> int:
+        for _ in range(5):  # it may just be dying
+            with suppress(LauncherLost):
+                return int(client.ask(self.home, {"do": "hello"})[0][who])
+        raise AssertionError("no launcher answers")
 
     def kill(self, *pids: int) -> None:
         """Kill launcher or keeper, and wait until they are gone."""
@@ -85,15 +95,18 @@ class Shelf:
         mark = os.path.basename(self.home.runtime)
         groups = [folder for own in OWN_GROUPS for folder, _, _ in os.walk(own) if mark in os.path.basename(folder)]
         bases = [CONTAINER_IDS[zlib.crc32(name.encode()) % len(CONTAINER_IDS)] for name in self.named]
-        locks = [path for base in bases if os.path.exists(path := f"{LOCKS}/{base}")]
+        locks = [path for base in bases if os.path.exists(path := f"{LOCKS}/{base}") and str(base) not in self.locked]
         running = [f"{pid} {name}" for pid, name in processes(self.token).items()]
         return [*entries, *groups, *locks, *running]
 
     def assert_clean(self) -> None:
         """Nothing is left, now or in a moment."""
-        with suppress(AssertionError):
-            until(lambda: not self.left(), "")
-        assert self.left() == []
+        end = time.monotonic() + PATIENCE
+        left = ["nobody looked"]
+        while left and time.monotonic() < end:
+            with suppress(LauncherLost):
+                left = self.left()
+        assert left == []
 
 
 @pytest.fixture

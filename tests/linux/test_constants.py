@@ -10,7 +10,7 @@ from sandbox.linux.numbers import AUDIT_ARCH
 
 HEADERS = (
     "asm/ioctls.h", "linux/audit.h", "linux/capability.h", "linux/fcntl.h", "linux/if.h", "linux/mount.h", "linux/openat2.h",
-    "linux/prctl.h", "linux/sched.h", "linux/seccomp.h", "linux/sockios.h",
+    "linux/prctl.h", "linux/sched.h", "linux/seccomp.h", "linux/securebits.h", "linux/sockios.h",
 )  # fmt: skip
 #: The C library's own header for what the kernel's don't show; the two can't be included together.
 LIBC = {"MNT_DETACH": "sys/mount.h"}

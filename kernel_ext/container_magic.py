@@ -1,0 +1,160 @@
+"""`%%container`: the cell is a script, and it runs in a container. Synchronous, so that Interrupt always works.
+
+An asynchronous cell can't be interrupted (ipykernel#881); here the main thread polls the job, prints what comes, and looks
+whether somebody pressed Interrupt.
+"""
+
+import difflib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import sandbox
+from sandbox import InvalidOption, SandboxError
+
+from .card import Card
+from .interrupt import Interrupt
+from .streaming import Printer
+from .untrusted import visible
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .arguments import Asked
+
+#: Seconds that the main thread waits for output before it looks around. An Interrupt is seen this much later at most.
+PATIENCE = 0.05
+#: Bytes of each stream that --out keeps.
+OUTPUT_KEPT = 16 << 20
+
+
+class Failed(SandboxError):
+    """The script of a cell with --check ended with another exit code than 0."""
+
+
+class Interrupted(SandboxError):
+    """Interrupt was pressed; what ran is gone."""
+
+
+@dataclass
+class Session:
+    """What the magics of one kernel know: the shell, the last container, and the warnings that were shown."""
+
+    shell: "InteractiveShell"
+    last: str = ""
+    warned: set[str] = field(default_factory=set)
+
+    def variable(self, name: str) -> Any:
+        """A variable of the user. Raises InvalidOption, with the one that was meant."""
+        names = self.shell.user_ns
+        if name not in names:
+            alike = difflib.get_close_matches(name, [known for known in names if not known.startswith("_")], 1)
+            raise InvalidOption(
+                f"there is no variable {name!r}", cure=f"did you mean {alike[0]}?" if alike else "set it first"
+            )
+        return names[name]
+
+    def container(self, line: str, cell: str) -> object:
+        """Run the cell's text as a script in a container. `%%container --help` lists the options.
+
+        %%container busybox --memory 64m --hostname box
+        hostname; id; ps; ls /
+        """
+        from . import arguments
+
+        asked = arguments.parse(line)
+        if asked.help:
+            print(arguments.help_text())
+            return None
+        if not cell.strip():
+            raise InvalidOption("the cell has no script", cure="write the commands below the line with %%container")
+        if asked.detach and not asked.plan:
+            return self._launch(asked, cell)
+        if asked.plan:
+            self._plan(asked, cell)
+        else:
+            self._run(asked, cell)
+        return None
+
+    def _plan(self, asked: "Asked", script: str) -> None:
+        plan = sandbox.plan(sandbox.spec_for(asked.image, script, **asked.options), without=asked.without)
+        print(visible(str(plan)))
+        self._keep(asked, plan)
+
+    def _launch(self, asked: "Asked", script: str) -> object:
+        container, trace = sandbox.launch(
+            asked.image, script, without=asked.without, calls=asked.calls, keep=asked.keep, **asked.options
+        )
+        self.last = container.name
+        self._show_trace(asked, trace)
+        self._keep(asked, container)
+        return None if asked.out else container
+
+    def _run(self, asked: "Asked", script: str) -> None:
+        with Interrupt() as interrupt:
+            job = self._start(asked, script)
+            printer = Printer(asked.limit, _where_the_rest_is(asked, job))
+            kept: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+            room = dict.fromkeys(kept, OUTPUT_KEPT if asked.out else 0)
+            try:
+                while not job.done and not interrupt.noted:
+                    for stream, data in job.poll(PATIENCE):
+                        printer.feed(stream, data)
+                        if room[stream] > 0:
+                            kept[stream].append(data[: room[stream]])
+                            room[stream] -= len(data)
+                    printer.show()
+                killed = not job.done
+            finally:
+                job.abandon()
+            printer.finish(stop=lambda: interrupt.noted)
+        self._show_trace(asked, job.trace)
+        if interrupt.noted:
+            raise Interrupted(
+                f"interrupted: {job.name} was killed" if killed else "interrupted: it had ended, but not all is shown"
+            )
+        result = job.result(*(b"".join(kept[stream]) for stream in ("stdout", "stderr")))
+        self._keep(asked, result)
+        for warning in result.warnings:
+            if warning not in self.warned:
+                self.warned.add(warning)
+                Card(warning, kind="warning").show()
+        if result.exit_code:
+            ended = f"exit code {result.exit_code}" + (f": {result.reason}" if result.reason else "")
+            if asked.check:
+                raise Failed(ended)
+            Card(ended, kind="warning").show()
+
+    def _start(self, asked: "Asked", script: str) -> "sandbox.Job":
+        stdin = None if asked.stdin is None else self._bytes(asked.stdin)
+        calls = asked.calls
+        if asked.inside is not None:
+            job = sandbox.Container.get(asked.inside).spawn(script, stdin=stdin, calls=calls, **asked.options)
+            self.last = asked.inside
+        else:
+            job = sandbox.spawn(
+                asked.image, script, stdin=stdin, calls=calls, without=asked.without, keep=asked.keep, **asked.options
+            )
+            self.last = job.name
+        return job
+
+    def _bytes(self, name: str) -> bytes:
+        value = self.variable(name)
+        if isinstance(value, str):
+            return value.encode("utf-8", "surrogateescape")
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return bytes(value)
+        raise InvalidOption(f"--stdin: {name} is of type {type(value).__name__}", cure="give text or bytes")
+
+    def _keep(self, asked: "Asked", value: object) -> None:
+        if asked.out is not None:
+            self.shell.user_ns[asked.out] = value
+
+    def _show_trace(self, asked: "Asked", trace: object) -> None:
+        if asked.trace or asked.calls:
+            print(visible(str(trace)))
+
+
+def _where_the_rest_is(asked: "Asked", job: "sandbox.Job") -> str:
+    if asked.inside is not None:
+        return "what --in prints goes to no log: use --output-limit 10m to see more, or --out VAR"
+    return f"all of it, or the last 8 MiB at least: %container_logs {job.name} --output-limit 16m"

@@ -1,0 +1,243 @@
+"""The launcher: it makes containers, watches them, and tells of their end.
+
+It holds an interpreter for steps and the containers it started, nothing else. It may be killed at any moment: what it must
+not forget is in the ledger (tmpfs) and with the keeper (descriptors, exits).
+"""
+
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from ..errors import InvalidOption, LauncherLost, SandboxError
+from ..linux import files
+from ..primitives import cgroups, namespaces
+from ..store import Home
+from . import protocol, records
+from .cradle import Nursery
+from .ledger import Ledger
+from .loop import Loop
+from .runs import Run
+
+#: Seconds without a container and without a client after which launcher and keeper end.
+IDLE = 30.0
+
+
+Handler = Callable[["Launcher", protocol.Message, list[int], socket.socket], protocol.Message | None]
+
+
+class Launcher(Loop):
+    """The state of one launcher."""
+
+    def __init__(self, home: Home, listener: socket.socket, keeper: socket.socket, handlers: Mapping[str, Handler]) -> None:
+        super().__init__()
+        self.handlers = handlers
+        self.home, self.listener, self.keeper = home, listener, keeper
+        self.ledger = Ledger(f"{home.runtime}/ledger")
+        # Goes into every entry of the ledger: of which boot and of which keeper it is.
+        self.stamp = {"boot": files.boot_id(), "keeper": [os.getppid(), files.start_time(os.getppid())]}
+        self.namespaces = namespaces.read()
+        self.layout = cgroups.prepare(cgroups.read_layout(), (os.getpid(), os.getppid()))
+        self.runs: dict[str, Run] = {}  # containers by name, processes of exec by a name of their own
+        self.by_pid: dict[int, Run] = {}
+        self.clients: set[socket.socket] = set()
+        self.finished: dict[str, dict[str, Any]] = {}
+        self.nursery = Nursery(self.namespaces)
+
+    def run(self) -> NoReturn:
+        """Do what is asked, until nothing needs us any more."""
+        self.watch(self.listener.fileno(), self.on_connect)
+        self.watch(self.keeper.fileno(), self.on_keeper)
+        self.watch(self.nursery.wire.fileno(), self.on_cradle)
+        idle_since = time.monotonic()
+        while True:
+            self.turn(IDLE)
+            if self.runs or self.clients:
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since >= IDLE:
+                self.end()
+
+    def end(self) -> NoReturn:
+        """Nothing needs us any more."""
+        cgroups.release(self.layout)
+        protocol.send(self.keeper, {"do": "end"})
+        os._exit(0)
+
+    # --- the keeper -------------------------------------------------------------------------------------------------
+
+    def on_keeper(self) -> None:
+        message, _ = protocol.receive(self.keeper)
+        if message is None:
+            os._exit(1)  # it was killed: the next client starts another pair, which adopts what runs
+        self.on_exit(message["pid"], message["status"])
+
+    def on_cradle(self) -> None:
+        try:
+            self.nursery.on_spare()
+        except LauncherLost:  # it was killed: make another
+            self.forget(self.nursery.wire.fileno())
+            self.nursery.wire.close()
+            self.nursery = Nursery(self.namespaces)
+            self.watch(self.nursery.wire.fileno(), self.on_cradle)
+
+    # --- clients ----------------------------------------------------------------------------------------------------
+
+    def on_connect(self) -> None:
+        client, _ = self.listener.accept()
+        pid, uid, _ = struct.unpack("iII", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        try:
+            # Root of a one-id user namespace looks like its outside user here: only our own namespace counts.
+            same = os.readlink(f"/proc/{pid}/ns/user") == self.namespaces["user"]
+        except OSError:
+            same = False
+        if uid != os.geteuid() or not same:
+            client.close()
+            return
+        client.setblocking(False)
+        protocol.enlarge(client)
+        self.clients.add(client)
+        self.watch(client.fileno(), lambda: self.on_client(client))
+
+    def answer(self, client: socket.socket, message: protocol.Message, fds: tuple[int, ...] = ()) -> None:
+        try:
+            protocol.send(client, message, fds)
+        except OSError:
+            self.on_gone(client)  # or it reads too slowly: its loss, not everybody's
+
+    def on_client(self, client: socket.socket) -> None:
+        fds: list[int] = []
+        try:
+            message, fds = protocol.receive(client)
+            if message is None:
+                self.on_gone(client)
+                return
+            handler = self.handlers.get(str(message.get("do")))
+            if handler is None:
+                raise InvalidOption(f"the launcher does not know {message.get('do')!r}")
+            reply = handler(self, message, fds, client)
+            if reply is not None:
+                self.answer(client, reply)
+        except (KeyError, TypeError, ValueError) as error:
+            mistake = (
+                error if isinstance(error, SandboxError) else InvalidOption(f"no request: {type(error).__name__}: {error}")
+            )
+            self.answer(client, {"event": "refused", "error": mistake.to_json()})
+        except SandboxError as error:
+            self.answer(client, {"event": "refused", "error": error.to_json()})
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def on_gone(self, client: socket.socket) -> None:
+        """A client went away: a container in the foreground goes with it."""
+        if client not in self.clients:
+            return
+        self.clients.discard(client)
+        self.forget(client.fileno())
+        client.close()
+        for run in list(self.runs.values()):
+            if run.attached is client:
+                run.attached = None
+                self.pump_console(run)
+            if client in run.waiting:
+                run.waiting.remove(client)
+                if run.foreground and not run.waiting:
+                    self.kill(run, "its client went away")
+
+    # --- containers -------------------------------------------------------------------------------------------------
+
+    def add(self, run: Run) -> None:
+        """Watch what was just started."""
+        self.runs[run.name] = run
+        if run.world.pid < 0:
+            self.close(run, {**run.finish(None), "event": "failed"})
+            return
+        self.by_pid[run.world.pid] = run
+        self.hold(run)
+        self.watch(run.wire.fileno(), lambda: self.on_wire(run))
+        for fd in run.outputs:
+            self.watch_output(run, fd)
+        if run.failure:
+            run.kill()
+            return
+        if seconds := run.request.get("timeout"):
+            self.later(seconds, lambda: self.kill(run, f"timeout {seconds:g}"))
+        if run.kind:
+            # While the child is busy we are not.
+            self.nursery.order_spare(run.kind, run.request["plan"]["inside"])
+
+    def on_wire(self, run: Run) -> None:
+        """The child says something; or nothing more: then its program has begun, or it failed."""
+        had = run.console
+        more = run.on_wire()
+        if run.console != had:
+            self.hold(run)
+        if more:
+            return
+        self.forget(run.wire.fileno())
+        console = (run.console,) if run.console >= 0 else ()
+        if not run.foreground:
+            self.pump_console(run)
+        if not run.running:
+            return
+        started = {"event": "started", "name": run.name, "pid": run.world.pid}
+        for client in list(run.waiting):
+            self.answer(
+                client, started if run.foreground else {**started, "trace": run.rows}, console if run.foreground else ()
+            )
+            run.attached = client if console and run.foreground else None
+        if not run.foreground:
+            run.waiting.clear()
+
+    def on_exit(self, pid: int, status: int | None) -> None:
+        """The keeper reaped a process: say so to who waits for it, then undo what it leaves."""
+        run = self.by_pid.pop(pid, None)
+        if run is None:  # of a child that never became anything, or already closed
+            protocol.send(self.keeper, {"do": "drop", "id": "", "pid": pid})
+            return
+        if run.world.wire is not None and run.wire.fileno() in self.watched:
+            self.on_wire(run)
+            self.forget(run.wire.fileno())
+        for fd in (run.world.pidfd, run.console, *run.outputs):
+            self.forget(fd)
+        self.close(run, run.finish(status))
+        protocol.send(self.keeper, {"do": "drop", "id": run.name, "pid": pid})
+
+    def close(self, run: Run, message: protocol.Message) -> None:
+        run.drain()
+        for client in list(run.waiting):
+            self.answer(client, message)
+        kept = run.take_back()
+        run.close()
+        del self.runs[run.name]
+        self.finished[run.name] = message
+        while len(self.finished) > 20:
+            del self.finished[next(iter(self.finished))]
+        if not run.container:
+            records.keep(self.home, run.request, message | kept)
+        if "left" not in kept:
+            self.ledger.close(run.name)  # last: who finds no entry finds the record
+
+    def hold(self, run: Run) -> None:
+        """Let the keeper have what must outlive us."""
+        if held := run.held():
+            protocol.send(self.keeper, {"do": "hold", "id": run.name, "labels": list(held)}, list(held.values()))
+
+    def watch_output(self, run: Run, fd: int) -> None:
+        def on_output() -> None:
+            if not run.on_output(fd):
+                self.forget(fd)
+
+        self.watch(fd, on_output)
+
+    def pump_console(self, run: Run) -> None:
+        if run.console >= 0 and run.console not in self.watched:
+            self.watch_output(run, run.console)
+
+    def kill(self, run: Run, why: str) -> None:
+        """End it, if it still runs; `why` is what is told of it."""
+        if self.runs.get(run.name) is run:
+            run.stopping = run.stopping or why
+            run.kill()

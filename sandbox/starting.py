@@ -1,0 +1,139 @@
+"""From what is wanted to what runs: options → Spec → plan → launcher, and the jobs that wait for it.
+
+`run` and `spawn` are a container for one command; it lives as long as somebody waits.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import host, images
+from .errors import AlreadyExists, InvalidOption, NotPossibleHere
+from .home import home as open_home
+from .job import Job, Result
+from .options import spec_from
+from .plans import Plan, Where, compile
+from .spec import MIB, IdMapping, Spec
+from .store import Home, random_name
+
+#: run() keeps so much of each stream in memory; all of it goes through the log.
+OUTPUT_KEPT = 16 * MIB
+
+
+def here(spec: Spec, home: Home) -> tuple[Spec, Where]:
+    """The Spec with what this machine decides filled in, and the kind of place that it is."""
+    group = f"{os.path.basename(home.runtime)}_{spec.name}"
+    size = min((spec.resources.memory or 1024 * MIB) // 2, 1024 * MIB)
+    spec = replace(spec, root=replace(spec.root, size=size))
+    if "user" not in spec.namespaces:
+        return spec, Where(privileged=True, group=group)
+    mode = host.mapping_mode()
+    if mode == "range" and not host.can_idmap(home.layers):
+        raise NotPossibleHere(
+            f"layers in {home.layers} can't be seen through an id map", condition="the file system does not support it",
+            cure="set SANDBOX_HOME to a folder on ext4, xfs, btrfs or tmpfs",
+        )  # fmt: skip
+    if mode == "range":
+        return spec, Where(privileged=True, group=group)
+    uids, gids = [IdMapping(0, os.geteuid(), 1)], [IdMapping(0, os.getegid(), 1)]
+    if mode == "newuidmap" and (ranges := host.subid_ranges()):
+        for rows, ids in zip((uids, gids), ranges, strict=True):
+            rows.append(IdMapping(1, ids.start, len(ids)))
+    mapped = replace(spec, uid_mappings=tuple(uids), gid_mappings=tuple(gids))
+    return mapped, Where(privileged=False, newuidmap=mode == "newuidmap", group=group)
+
+
+def plan(spec: Spec, *, without: Sequence[str] = ()) -> Plan:
+    """The plan that would make this container here, as plain data; nothing is run.
+
+    Raises:
+        InvalidOption: a step of `without` is not in it, or nothing would be left.
+    """
+    return compile(*here(spec, open_home())).without(*without)
+
+
+def spec_for(image: str, command: Sequence[str] | str | None = None, **options: Any) -> Spec:
+    """What is wanted, from an image's name, a command and options (see `options.OPTIONS`). Nothing is started."""
+    made = spec_from(images.get(image, open_home()), command, **options)
+    return made if made.name else replace(made, name=random_name())
+
+
+@dataclass(frozen=True)
+class How:
+    """What a start is asked for beyond the Spec."""
+
+    without: tuple[str, ...] = ()
+    calls: bool = False  # note each system call in the trace
+    keep: bool = False  # the root file system stays on the shelf
+    plan: Plan | None = None  # this one instead of the compiled one
+
+
+def request(spec: Spec, how: How, home: Home, *, foreground: bool, log: str) -> dict[str, Any]:
+    """The launcher's message that starts a container."""
+    placed, where = here(spec, home)
+    made = how.plan or compile(placed, where).without(*how.without)
+    return {
+        "do": "start", "name": spec.name, "plan": made.to_json(), "spec": placed.to_json(), "calls": how.calls,
+        "foreground": foreground, "terminal": spec.process.terminal, "log": log, "keep": how.keep,
+        "timeout": spec.timeout,
+    }  # fmt: skip
+
+
+def spawn(image: str | Spec, command: Sequence[str] | str | None = None, *, stdin: bytes | None = None,
+          interactive: bool = False, without: Sequence[str] = (), calls: bool = False, keep: bool = False,
+          plan: Plan | None = None, **options: Any) -> Job:  # fmt: skip
+    """Start a container in the foreground, and return at once: it lives as long as somebody waits for it.
+
+    With `interactive` its standard input stays open, for `Job.write` and `Job.feed`.
+    """
+    home, wanted, keep, log = place(image, command, keep, options)
+    how = How(tuple(without), calls, keep, plan)
+    return Job(home, request(wanted, how, home, foreground=True, log=log), wanted, stdin=stdin, interactive=interactive)
+
+
+def place(image: str | Spec, command: Sequence[str] | str | None, keep: bool, options: dict[str, Any]
+           ) -> tuple[Home, Spec, bool, str]:  # fmt: skip
+    """Where a new container lives, what it is, whether it stays on the shelf, and where its log is."""
+    home = open_home()
+    if isinstance(image, Spec):
+        if command is not None or options:
+            raise InvalidOption("a Spec says the command and all options itself", cure="change it: dataclasses.replace")
+        wanted = image if image.name else replace(image, name=random_name())
+    else:
+        wanted = spec_for(image, command, **options)
+    keep = keep or not host.tmpfs_user_xattr()  # before Linux 6.6 an overlay can't write to a tmpfs
+    if keep:
+        wanted = home.create(wanted)
+    elif wanted.name and os.path.exists(home.folder(wanted.name)):
+        raise AlreadyExists(f"there is a container called {wanted.name!r}", cure="choose another name, or remove that one")
+    return home, wanted, keep, f"{home.folder(wanted.name)}/log" if keep else f"{home.cache}/{wanted.name}.log"
+
+
+def run(
+    image: str | Spec, command: Sequence[str] | str | None = None, *, stdin: bytes | None = None, **options: Any
+) -> Result:
+    """Run a command in a new container and wait for it. Its root file system goes when it ends, unless `keep=True`.
+
+    Args:
+        image: "busybox" or "host"; or a whole Spec, which says the command and all options itself.
+        command: a list of words, or a text, which is a script for /bin/sh.
+        stdin: what it reads; nothing, if left out.
+        options: memory, cpus, pids, hostname, env, workdir, user, volume, … (`options.OPTIONS`); for teaching also
+            without=("MaskPaths", …), calls=True, plan=…
+
+    Raises:
+        KernelRefused: a step failed: the container was never made, or there is no such program in it.
+        InvalidOption, NotFound, NotPossibleHere: refused before anything was started.
+    """
+    return collect(spawn(image, command, stdin=stdin, **options))
+
+
+def collect(job: Job) -> Result:
+    """Wait for a job and keep what it writes, up to OUTPUT_KEPT bytes a stream."""
+    kept: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+    room = dict.fromkeys(kept, OUTPUT_KEPT)
+    for stream, data in job.output():
+        kept[stream].append(data[: room[stream]])
+        room[stream] -= len(kept[stream][-1])
+    return job.result(b"".join(kept["stdout"]), b"".join(kept["stderr"]))

@@ -1,0 +1,109 @@
+"""The engine on another kernel, Debian's own, with cgroup v2 only: one virtual machine, and a test for each check in it.
+
+The guest is root, sees the files of this machine, and runs checks.py and the suite's own tests of the cgroups room. Kernels
+are chosen by SANDBOX_GUEST_KERNELS="6.1 6.12"; left out, it is 6.1: the oldest that Debian still has, without lowerdir+,
+user.* attributes on tmpfs and id maps on tmpfs. It is software emulation throughout, ten times slower than the machine.
+"""
+
+import compileall
+import contextlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox.images import busybox
+from tests.conftest import REPOSITORY
+from tests.guest import checks, initramfs, kernel, machine
+
+pytestmark = [pytest.mark.needs_qemu, pytest.mark.slow, pytest.mark.timeout(machine.PATIENCE + 300)]
+
+HERE = "tests/guest/checks.py"
+CHECKS = [name for name in vars(checks) if name.startswith("test_")]
+ROOMS = sorted(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "tests/primitives/cgroups").glob("test_*.py"))
+COMMAND = [
+    "env", "PYTHONDONTWRITEBYTECODE=1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", sys.executable, "-m", "pytest", "-v",
+    "-p", "pytest_timeout", "-p", "no:cacheprovider", "-p", "tests.guest.reporter", HERE, "tests/primitives/cgroups",
+]  # fmt: skip
+KERNELS = os.environ.get("SANDBOX_GUEST_KERNELS", "6.1").split()
+
+
+class Guest:
+    """A guest that has ended: what it reported of each test, and the last that it printed."""
+
+    def __init__(self, report: Path, console: Path, ended: bool) -> None:
+        self.tests: dict[str, dict[str, str]] = {}
+        for line in report.read_text(encoding="ascii", errors="replace").splitlines():
+            with contextlib.suppress(ValueError):  # torn, if the guest was given up
+                told = json.loads(line)
+                self.tests[told["test"]] = told
+        self.console = console.read_text(errors="replace")[-3000:]
+        self.ended = ended
+
+    def of(self, name: str) -> list[dict[str, str]]:
+        """What was reported of a test, or of each test in a file. Fails if the guest did not get that far."""
+        told = [each for test, each in self.tests.items() if test == name or test.startswith(f"{name}::")]
+        if not told:
+            end = "it ended" if self.ended else f"it was given up after {machine.PATIENCE:g} s"
+            pytest.fail(f"the guest told nothing of {name}: {end}, and printed last:\n{self.console}", pytrace=False)
+        return told
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Guest:
+    """A guest that has booted, run all tests and ended."""
+    if platform.machine() != "x86_64":
+        pytest.skip(f"needs x86_64: a guest on {platform.machine()} has not been tried")
+    program = next((path for path in busybox.PLACES if busybox.is_static(path)), None)
+    if program is None:
+        pytest.skip("needs a static busybox: apt-get install busybox-static")
+    mke2fs = shutil.which("mke2fs", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if mke2fs is None:
+        pytest.skip("needs mke2fs: apt-get install e2fsprogs")
+    try:
+        chosen = kernel.get(request.param, REPOSITORY / "build" / "guest")
+    except (kernel.Unavailable, OSError) as error:
+        pytest.skip(f"needs a kernel: {error}")
+    folder = tmp_path_factory.mktemp("guest")
+    archive, disk, report, console = (folder / name for name in ("initramfs", "disk", "report", "console"))
+    archive.write_bytes(initramfs.build(Path(program), chosen.modules, _source(folder), COMMAND))
+    with open(disk, "wb") as file:
+        file.truncate(256 << 20)
+    subprocess.run([mke2fs, "-q", "-t", "ext4", str(disk)], check=True, stdin=subprocess.DEVNULL)
+    with machine.booted(chosen, archive, disk, report, console) as qemu:
+        try:
+            ended = qemu.wait(timeout=machine.PATIENCE) == 0
+        except subprocess.TimeoutExpired:
+            ended = False
+    return Guest(report, console, ended)
+
+
+def _source(folder: Path) -> Path:
+    """A copy of the source, compiled: 9p's cache does not notice when a file changes, and compiling is slow in there."""
+    source = folder / "source"
+    for part in ("sandbox", "tests"):
+        shutil.copytree(REPOSITORY / part, source / part)
+    shutil.copy(REPOSITORY / "pyproject.toml", source)
+    compileall.compile_dir(source, quiet=1)
+    return source
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_engine(guest: Guest, check: str) -> None:
+    (told,) = guest.of(f"{HERE}::{check}")
+    if told["outcome"] == "skipped":
+        pytest.skip(told["text"])
+    assert told["outcome"] == "passed", told["text"]
+
+
+@pytest.mark.parametrize("file", ROOMS)
+def test_the_cgroups_room(guest: Guest, file: str) -> None:
+    told = guest.of(file)
+    failed = [f"{each['test']}\n{each['text']}" for each in told if each["outcome"] == "failed"]
+    assert not failed, "\n\n".join(failed)
+    assert any(each["outcome"] == "passed" for each in told)
