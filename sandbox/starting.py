@@ -3,6 +3,7 @@
 `run` and `spawn` are a container for one command; it lives as long as somebody waits.
 """
 
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ def here(spec: Spec, home: Home) -> tuple[Spec, Where]:
     spec = replace(spec, root=replace(spec.root, size=size))
     if "user" not in spec.namespaces:
         return spec, Where(privileged=True, group=group)
-    mode = host.mapping_mode()
+    mode = _mapping_mode(os.geteuid())
     if mode == "range" and not host.can_idmap(home.layers):
         raise NotPossibleHere(
             f"layers in {home.layers} can't be seen through an id map", condition="the file system does not support it",
@@ -42,6 +43,12 @@ def here(spec: Spec, home: Home) -> tuple[Spec, Where]:
             rows.append(IdMapping(1, ids.start, len(ids)))
     mapped = replace(spec, uid_mappings=tuple(uids), gid_mappings=tuple(gids))
     return mapped, Where(privileged=False, newuidmap=mode == "newuidmap", group=group)
+
+
+@functools.cache
+def _mapping_mode(euid: int) -> host.MappingMode:
+    """Asked once in a process: it costs 0.1 ms, and changes only with the machine's settings."""
+    return host.mapping_mode()
 
 
 def plan(spec: Spec, *, without: Sequence[str] = ()) -> Plan:
@@ -95,6 +102,8 @@ def spawn(image: str | Spec, command: Sequence[str] | str | None = None, *, stdi
 def place(image: str | Spec, command: Sequence[str] | str | None, keep: bool, options: dict[str, Any]
            ) -> tuple[Home, Spec, bool, str]:  # fmt: skip
     """Where a new container lives, what it is, whether it stays on the shelf, and where its log is."""
+    if options.pop("detach", False):
+        raise InvalidOption("detach: who calls this waits for the container", cure="sandbox.launch(…) starts it and returns")
     home = open_home()
     if isinstance(image, Spec):
         if command is not None or options:

@@ -52,6 +52,7 @@ def _start_keeper(home: Home) -> None:
 
     words = [sys.executable, "-I", "-S", "-c", _KEEPER, _PACKAGE_FOLDER, home.runtime, home.path]
     env = {"SANDBOX_HOME": home.path, "PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+    os.makedirs(home.runtime, mode=0o700, exist_ok=True)  # a keeper that ended took it away
     with open(f"{home.runtime}/launcher.log", "ab") as log:
         # A session of its own: Interrupt in a notebook goes to the kernel's process group, and must not end containers.
         subprocess.run(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=env, check=False)

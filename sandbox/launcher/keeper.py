@@ -83,7 +83,8 @@ class Keeper:
                     self.listen()  # what it said before it died still counts
                 self.wire.close()
                 # One that dies again and again would only fill the disk with its complaints, while clients wait.
-                self.short_lives = self.short_lives + 1 if time.monotonic() - self.born < SHORT else 0
+                died_by_itself = os.WIFEXITED(status) and time.monotonic() - self.born < SHORT
+                self.short_lives = self.short_lives + 1 if died_by_itself else 0
                 self.ending = self.ending or self.short_lives > 5
                 if self.ending:
                     return

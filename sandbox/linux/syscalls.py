@@ -66,13 +66,14 @@ def note(name: str, shown: str, result: int, start: int) -> None:
 
 
 def _call(name: str, function: Callable[..., int], *args: Any, shown: str, path: str | None = None) -> int:
-    start = time.monotonic_ns()
+    start = time.monotonic_ns() if _calls is not None else 0
     result: int = function(*args)
-    number = ctypes.get_errno() if result < 0 else 0
-    note(name, shown, -number if number else result, start)
-    if result < 0:
-        raise SyscallError(name, number, path)
-    return result
+    if result >= 0:
+        note(name, shown, result, start)
+        return result
+    number = ctypes.get_errno()
+    note(name, shown, -number, start)
+    raise SyscallError(name, number, path)
 
 
 def _syscall(name: str, number: int, *args: Any, shown: str, path: str | None = None) -> int:

@@ -46,13 +46,13 @@ class MakeDev(Step):
         syscalls.mount("tmpfs", dev, "tmpfs", c.MS_NOSUID | c.MS_NODEV | c.MS_NOEXEC, "mode=0755,size=64k")
         nodes = self._make(f"{world.scratch}/nodes") if self.made else "/dev"
         for name, number in NODES.items():
-            source = os.open(f"{nodes}/{name}", os.O_PATH | os.O_CLOEXEC)
-            status = os.fstat(source)
+            tree = syscalls.open_tree(f"{nodes}/{name}", c.OPEN_TREE_CLONE)
+            status = os.fstat(tree)
             if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(*number):
                 raise KernelRefused("MakeDev", "stat", 19, path=f"/dev/{name}", condition=f"on this host it is not c {number}")
-            os.close(os.open(f"{dev}/{name}", os.O_CREAT | os.O_CLOEXEC, 0o666))
-            syscalls.mount(f"/proc/self/fd/{source}", f"{dev}/{name}", None, c.MS_BIND)
-            os.close(source)
+            os.mknod(f"{dev}/{name}", stat.S_IFREG | 0o666)  # a file to mount on
+            syscalls.move_mount(tree, f"{dev}/{name}")
+            os.close(tree)
         for name, target in LINKS.items():
             os.symlink(target, f"{dev}/{name}")
 
