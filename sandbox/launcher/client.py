@@ -1,5 +1,6 @@
 """The way to the launcher, for whoever uses the library. It is started when it is first needed."""
 
+import contextlib
 import os
 import socket
 import sys
@@ -10,6 +11,8 @@ from ..errors import LauncherLost, from_json
 from ..store import Home
 from . import protocol
 
+#: The folder that is there where systemd is PID 1. sd_booted(3).
+SYSTEMD = "/run/systemd/system"
 #: Seconds in which a launcher must have come up.
 PATIENCE = 10.0
 
@@ -51,11 +54,27 @@ def _start_keeper(home: Home) -> None:
     import subprocess
 
     words = [sys.executable, "-I", "-S", "-c", _KEEPER, _PACKAGE_FOLDER, home.runtime, home.path]
-    env = {"SANDBOX_HOME": home.path, "PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
-    os.makedirs(home.runtime, mode=0o700, exist_ok=True)  # a keeper that ended took it away
+    kept = {name: os.environ[name] for name in ("PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS") if name in os.environ}
+    env = {"SANDBOX_HOME": home.path, "PATH": os.defpath, "LANG": "C.UTF-8", **kept}
     with open(f"{home.runtime}/launcher.log", "ab") as log:
-        # A session of its own: Interrupt in a notebook goes to the kernel's process group, and must not end containers.
-        subprocess.run(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=env, check=False)
+        for scope in (_scope(), []):
+            # A session of its own: Interrupt in a notebook goes to the kernel's process group, and must not end containers.
+            with contextlib.suppress(FileNotFoundError):
+                made = [*scope, *words]
+                done = subprocess.run(made, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=env)
+                if done.returncode == 0:
+                    return
+
+
+def _scope() -> list[str]:
+    """Where systemd runs the machine: a control group of the keeper's own, handed over to it. systemd-run(1).
+
+    Otherwise it would stay in the group of the login session, where v2 lets nobody set limits, and end with it.
+    """
+    if not os.path.isdir(SYSTEMD):
+        return []
+    whose = [] if os.geteuid() == 0 else ["--user"]
+    return ["systemd-run", *whose, "--scope", "--quiet", "--collect", "--property=Delegate=yes", "--"]
 
 
 def _last_words(home: Home) -> str:
