@@ -1,7 +1,8 @@
 # make setup   a virtual environment in .venv          make test    all tests, as root or as an ordinary user
 # make lab     the first lesson in JupyterLab          make lint    ruff and mypy
 # make demo    the lessons, run, as HTML in build/     make bench   how fast, beside other programs
-.PHONY: help setup system lab test bench lint demo
+# make notebooks   the notebooks, from notebooks/src
+.PHONY: help setup system lab test bench lint demo notebooks
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -54,5 +55,12 @@ lint: setup
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+notebooks: setup
+	$(BIN)/python notebooks/generate.py
+
+# Without the scripts that nbconvert would have the page load from elsewhere: no lesson needs them.
+HTML := $(BIN)/jupyter nbconvert --to html --execute --HTMLExporter.require_js_url= --HTMLExporter.mathjax_url=
+
 demo: setup
-	$(BIN)/jupyter nbconvert --to html --execute --output-dir build notebooks/*.ipynb
+	$(HTML) --output-dir build notebooks/*.ipynb
+	$(HTML) --output-dir build/zh --HTMLExporter.language_code=zh notebooks/zh/*.ipynb

@@ -1,14 +1,16 @@
 """Make the notebooks from their sources: `python notebooks/generate.py`, or `make notebooks`.
 
-    src/NN_topic.py   the lesson, in English (py:percent)      → NN_topic.ipynb
-    src/zh.po         its translation, one message a cell      → zh/NN_topic.ipynb
+    src/NN_topic.py   the lesson, in English (py:percent)     → NN_topic.ipynb
+    src/zh.po         its translation, one message a cell     → zh/NN_topic.ipynb
 
-A cell begins with `# %% id="…"`, or `# %% [markdown] id="…"`, and `tags=["…"]` where it has some. Its id never changes: it is
-the cell's id in every notebook, and the context of its message. So that the source is Python, magics are commented out: a
-line of a code cell that begins with `# %` or `# !`, and the whole of a cell that begins with `# %%`.
+A cell begins with `# %% id="…"` or `# %% [markdown] id="…"`, with `tags=["…"]` behind it if it has any.
+The id never changes: it is the cell's id in every notebook, and the context of its message. So that the
+source is Python, magics are commented out: a line of a code cell that begins with `# %` or `# !`, and
+the whole of a cell that begins with `# %%`.
 
-The PO file is brought up to date as well: a new cell gets an empty message, and one that was changed is marked "fuzzy" and
-shows in English until somebody has looked at it. Markdown must be translated; in code only words and comments may differ.
+The PO file is brought up to date as well: a new cell gets an empty message; one that was changed is
+marked "fuzzy", and shows in English until somebody has looked at it. Markdown must be translated; code
+may be, and then only its words differ.
 """
 
 import ast
@@ -23,22 +25,24 @@ FOLDER = Path(__file__).parent
 SOURCES = FOLDER / "src"
 LANGUAGES = ("zh",)
 #: What gettext's tools want to find on top of a PO file.
-HEADER = "Language: {}\nMIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n"
+HEADER = """\
+Language: {}
+MIME-Version: 1.0
+Content-Type: text/plain; charset=UTF-8
+Content-Transfer-Encoding: 8bit
+"""
 
-_MARKER = re.compile(
-    r'# %% (?P<markdown>\[markdown\] )?id="(?P<id>[a-z0-9-]{1,64})"(?: tags=(?P<tags>\[.*\]))?'
-)
+_MARKER = re.compile(r'^# %% (\[markdown\] )?id="([a-z0-9-]{1,64})"(?: tags=(\[.*\]))?$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a lesson. `line` is where it begins in the source."""
+    """A cell of a lesson. `kind` is "markdown" or "code"."""
 
     id: str
-    kind: str  # "markdown" or "code"
+    kind: str
     text: str
-    tags: tuple[str, ...]
-    line: int
+    tags: tuple[str, ...] = ()
 
 
 def lessons() -> list[Path]:
@@ -47,40 +51,30 @@ def lessons() -> list[Path]:
 
 
 def read(source: Path) -> list[Cell]:
-    """The cells of a lesson. Raises ValueError for what is no cell."""
-    cells: list[Cell] = []
-    lines: list[str] = []
-    begun: tuple[re.Match[str], int] | None = None
-    for number, line in enumerate([*source.read_text().splitlines(), "# %% "], 1):
-        if not line.startswith("# %% "):
-            lines.append(line)
-            continue
-        if begun:
-            cells.append(_cell(*begun, "\n".join(lines).strip("\n").split("\n")))
-        elif any(lines):
-            raise ValueError(
-                f"{source.name}: line {number} is the first of a cell, but there is something above it"
-            )
-        found = _MARKER.fullmatch(line)
-        if not found and line != "# %% ":
-            raise ValueError(f"{source.name}:{number}: {line!r} begins no cell")
-        begun, lines = (found, number) if found else None, []
+    """The cells of a lesson. Raises ValueError for a line that looks like a cell's first, and is none."""
+    above, *parts = _MARKER.split(source.read_text())
+    texts = parts[3::4]
+    for line in "".join((above, *texts)).splitlines():
+        if line.startswith("# %% "):
+            raise ValueError(f"{source.name}: {line!r} begins no cell")
+    cells = []
+    for markdown, id, tags, text in zip(parts[::4], parts[1::4], parts[2::4], texts, strict=True):
+        kind = "markdown" if markdown else "code"
+        cells.append(
+            Cell(id, kind, _uncommented(kind, text.strip("\n")), tuple(json.loads(tags or "[]")))
+        )
     return cells
 
 
-def _cell(marker: re.Match[str], line: int, lines: list[str]) -> Cell:
-    markdown = bool(marker["markdown"])
-    if markdown or lines[0].startswith("# %%"):
-        lines = [line[2:] if line.startswith("# ") else line.removeprefix("#") for line in lines]
-    else:
-        lines = [line[2:] if line.startswith(("# %", "# !")) else line for line in lines]
-    kind = "markdown" if markdown else "code"
-    return Cell(marker["id"], kind, "\n".join(lines), tuple(json.loads(marker["tags"] or "[]")), line)
+def _uncommented(kind: str, text: str) -> str:
+    if kind == "markdown" or text.startswith("# %%"):
+        return re.sub(r"^# ?", "", text, flags=re.MULTILINE)
+    return re.sub(r"^# (?=[%!])", "", text, flags=re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Message:
-    """A cell in another language. `fuzzy`: the English has changed since; `text` is "" as long as there is none."""
+    """A cell in another language; "" if it stays as it is. `fuzzy`: the English has changed since."""
 
     english: str
     text: str = ""
@@ -88,21 +82,19 @@ class Message:
 
 
 def messages(language: str) -> dict[str, Message]:
-    """What a PO file holds, by its context: "NN_topic/cell-id". GNU gettext, "The Format of PO Files"."""
+    """What a PO file holds, by context ("NN_topic/cell-id"). GNU gettext, "The Format of PO Files"."""
     found: dict[str, Message] = {}
     path = SOURCES / f"{language}.po"
     for block in path.read_text().split("\n\n") if path.exists() else ():
-        field, fuzzy = "", False
-        parts = {"msgctxt": "", "msgid": "", "msgstr": ""}
+        field, parts = "", {"msgctxt": "", "msgid": "", "msgstr": ""}
         for line in block.splitlines():
             if line.startswith("#"):
-                fuzzy = fuzzy or line.startswith("#, fuzzy")
                 continue
             if not line.startswith('"'):
                 field, _, line = line.partition(" ")
             parts[field] += ast.literal_eval(line)
         if parts["msgid"]:
-            found[parts["msgctxt"]] = Message(parts["msgid"], parts["msgstr"], fuzzy)
+            found[parts["msgctxt"]] = Message(parts["msgid"], parts["msgstr"], "\n#, fuzzy\n" in block)
     return found
 
 
@@ -120,33 +112,30 @@ def updated(known: dict[str, Message]) -> dict[str, Message]:
 
 def po_text(language: str, known: dict[str, Message]) -> str:
     """The text of a PO file."""
-    blocks = ["\n".join(('msgid ""', *_quoted("msgstr", HEADER.format(language))))]
+    blocks = [_field("msgid", "") + _field("msgstr", HEADER.format(language))]
     for context, message in known.items():
-        lines = [
-            f"#: {context.split('/')[0]}.py",
-            *(["#, fuzzy"] if message.fuzzy else []),
-            f'msgctxt "{context}"',
-        ]
-        blocks.append(
-            "\n".join((*lines, *_quoted("msgid", message.english), *_quoted("msgstr", message.text)))
+        flag = "#, fuzzy\n" if message.fuzzy else ""
+        fields = (
+            _field("msgctxt", context)
+            + _field("msgid", message.english)
+            + _field("msgstr", message.text)
         )
-    return "\n\n".join(blocks) + "\n"
+        blocks.append(f"#: {context.split('/')[0]}.py\n{flag}{fields}")
+    return "\n".join(blocks)
 
 
-def _quoted(field: str, text: str) -> list[str]:
-    first, *more = [
-        json.dumps(line, ensure_ascii=False) for line in text.splitlines(keepends=True)
-    ] or ['""']
-    return [f'{field} ""', first, *more] if more else [f"{field} {first}"]
+def _field(name: str, text: str) -> str:
+    lines = [json.dumps(line, ensure_ascii=False) for line in text.splitlines(keepends=True)] or ['""']
+    return "\n".join([name + " " + lines[0]] if len(lines) == 1 else [f'{name} ""', *lines]) + "\n"
 
 
 def translated(source: Path, cells: list[Cell], known: dict[str, Message]) -> list[Cell]:
     """The cells in another language; what is not translated stays as it is."""
     made = []
     for cell in cells:
-        message = known.get(f"{source.stem}/{cell.id}")
-        usable = message and message.text and not message.fuzzy and message.english == cell.text
-        made.append(replace(cell, text=message.text) if message and usable else cell)
+        message = known.get(f"{source.stem}/{cell.id}", Message(cell.text))
+        valid = message.text and not message.fuzzy and message.english == cell.text
+        made.append(replace(cell, text=message.text) if valid else cell)
     return made
 
 
@@ -156,8 +145,8 @@ def notebook(cells: list[Cell]) -> str:
     for cell in cells:
         one: dict[str, Any] = {"cell_type": cell.kind, "id": cell.id, "metadata": {}}
         if cell.tags:
-            one["metadata"] = {"tags": list(cell.tags)}
-        if "check" in cell.tags:  # shown folded: one click opens it
+            one["metadata"]["tags"] = list(cell.tags)
+        if "check" in cell.tags:  # shown folded: a click opens it
             one["metadata"]["jupyter"] = {"source_hidden": True}
         if cell.kind == "code":
             one |= {"execution_count": None, "outputs": []}

@@ -1,7 +1,7 @@
 """The log of a container: what it wrote, when, and to which stream. One JSON object a line, the older half in a second file.
 
 {"time": seconds since the epoch, "stream": "stdout" or "stderr", "log": text}; bytes that are not UTF-8 are kept as lone
-surrogates (PEP 383), so nothing is lost.
+surrogates (PEP 383), so nothing is lost. The launcher adds "at": where the piece lay in its spool (launcher/spool.py).
 """
 
 import contextlib
@@ -26,16 +26,30 @@ class LogWriter:
     def open(self) -> None:
         """Open the file already. When it is moved then, what comes later still gets into it."""
         with contextlib.suppress(OSError):
-            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             self._size = os.fstat(self._fd).st_size
+            if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":  # who wrote it was killed in the middle of a line
+                self._size = os.pread(self._fd, self._size, 0).rfind(b"\n") + 1
+                os.ftruncate(self._fd, self._size)
 
-    def write(self, stream: str, data: bytes) -> None:
+    def place(self, stream: str) -> int:
+        """Where the last piece of a stream ended in its spool; 0 if there was none."""
+        word = b'"stream": "%s"' % stream.encode()
+        for path in (self.path, f"{self.path}.1"):
+            with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+                for line in reversed(file.read().splitlines()):
+                    if word in line and (piece := parse(line)):
+                        return int(json.loads(line).get("at", 0)) + len(piece[2])
+        return 0
+
+    def write(self, stream: str, data: bytes, at: int | None = None) -> None:
         """Add one piece of output. On a full disk it is lost, and only it: who writes the log must go on."""
         if self._fd < 0:
             self.open()
         if self._fd < 0:  # there is no log (of exec), or it can't be had
             return
         line = {"time": time.time(), "stream": stream, "log": data.decode("utf-8", "surrogateescape")}
+        line |= {} if at is None else {"at": at}
         try:
             self._append(json.dumps(line).encode() + b"\n")
         except OSError as error:

@@ -270,7 +270,7 @@ def volume(value: object) -> Mount:
     if is_within(real, ("/proc", "/sys")):
         raise InvalidOption(f"{real} can't be a volume", condition="it is the host's kernel", cure="read it on the host")
     # A container that may write does so as its own ids, not as host root: seen through an id map, it would be root on disk.
-    mode = ("rw", "nosuid", "nodev", "noidmap") if parts[2:] == ["rw"] else ("ro", "nosuid", "nodev")
+    mode = ("rw", "nosuid", "nodev") if parts[2:] == ["rw"] else ("ro", "nosuid", "nodev")
     return Mount(destination, "bind", real, ("rbind", *mode))
 
 

@@ -191,7 +191,7 @@ def test_a_volume_is_read_only_unless_it_says_rw(data: Path) -> None:
         assert values.volume(word) == Mount("/data", "bind", str(data), ("rbind", "ro", "nosuid", "nodev"))
     writable = values.volume(f"{data}:/data:rw")
     assert "ro" not in writable.options
-    assert {"rw", "noidmap"} <= set(writable.options)
+    assert {"rw"} <= set(writable.options)
 
 
 def test_a_written_volume_is_read_as_the_same(data: Path) -> None:

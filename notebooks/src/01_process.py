@@ -9,8 +9,8 @@
 # **Guess first.** Many cells begin with `guess`. Write down what you expect, then run the cell. Nobody
 # keeps score; but a wrong guess is the moment at which you learn something.
 #
-# Run the cells in order, with Shift+Enter. It takes about 45 minutes and no network, and at the end nothing
-# of it is left on this machine: you will see the proof. First, what does the machine allow?
+# Run the cells in order, with Shift+Enter. It takes about 45 minutes and no network, and at the end
+# nothing of it is left on this machine: you will see the proof. First, what does the machine allow?
 
 # %% id="load"
 # %load_ext kernel_ext
@@ -41,14 +41,15 @@ print(f"Linux {kernel} · limits: {'yes' if LIMITS else 'no'} · ids: {ids}")
 assert report.can("namespace.user"), report.why_not("namespace.user")
 
 # %% [markdown] id="first-intro"
-# *limits: no* means that this user can't limit memory here. Cells about limits then say so and do nothing,
-# and the first container shows a yellow card about it. *ids* becomes clear in part 5. (`%lxc_checkconfig`
-# shows all that was found.)
+# *limits: no* means that this user can't limit memory here. Cells about limits then say so and do
+# nothing, and the first container shows a yellow card about it. *ids* becomes clear in part 5.
+# (`%lxc_checkconfig` shows all that was found.)
 #
 # ## 1. A first container
 #
-# With `%%container` on top, a cell is a shell script that runs in a new container. `busybox` is the image:
-# a complete small Linux in one file. `--out first` keeps the result in the Python variable `first`.
+# With `%%container` on top, a cell is a shell script that runs in a new container. `busybox` is the
+# image: a complete small Linux in one file. `--out first` keeps the result in the Python variable
+# `first`.
 
 # %% id="first"
 # %%container busybox --hostname box --out first
@@ -62,8 +63,8 @@ assert report.can("namespace.user"), report.why_not("namespace.user")
 #
 # ## 2. Is it a virtual machine?
 #
-# A virtual machine boots a kernel of its own. `uname -r` prints the version of the kernel. (`sandbox.run`
-# is `%%container` for Python.)
+# A virtual machine boots a kernel of its own. `uname -r` prints the version of the kernel.
+# (`sandbox.run` is `%%container` for Python.)
 
 # %% id="vm"
 guess = "?"  # will it be "the same" version inside as outside, or "another"?
@@ -80,14 +81,15 @@ assert inside == outside
 assert took < 1000, "that would be long enough to boot a kernel"
 
 # %% [markdown] id="pid-intro"
-# The same, because there is only one kernel. Nothing was booted: so few milliseconds would not be enough.
+# The same, because there is only one kernel. Nothing was booted: so few milliseconds would not be
+# enough.
 #
 # ## 3. Then where is it?
 #
-# We start one that stays: with `--bg` it runs in the background, and `sleeper` is a handle on it. (`exec`:
-# the shell does not wait for `sleep`, it becomes `sleep`.) Then we look at it twice. From inside, with
-# `--in`: the script runs in a container that is there already. And from outside: this machine's kernel
-# lists every process under `/proc`.
+# We start one that stays: with `--bg` it runs in the background, and `sleeper` is a handle on it.
+# (`exec`: the shell does not wait for `sleep`, it becomes `sleep`.) Then we look at it twice. From
+# inside, with `--in`: the script runs in a container that is there already. And from outside: this
+# machine's kernel lists every process under `/proc`.
 
 # %% id="sleeper"
 # %%container busybox --bg --name sleeper --hostname box --out sleeper
@@ -120,9 +122,9 @@ born = sleeper.exec("cat /proc/1/stat").text.split()[21]  # in ticks since the m
 assert born == Path(f"/proc/{pid}/stat").read_text().split()[21]
 
 # %% [markdown] id="ns-intro"
-# Two numbers, one process. `NSpid` lists both: first the one that is known out here (to LXC's words above,
-# to `ps` in a terminal, to you), then the one that is known inside. It is no copy and no twin: both views
-# agree even on the tick of the clock at which it was born.
+# Two numbers, one process. `NSpid` lists both: first the one that is known out here (to LXC's words
+# above, to `ps` in a terminal, to you), then the one that is known inside. It is no copy and no twin:
+# both views agree even on the tick of the clock at which it was born.
 #
 # ```text
 #   this machine, one kernel            ┌── inside ──────┐
@@ -178,8 +180,8 @@ assert ordinary == here, "a child is in the same namespaces as its parent"
 assert not set(there.values()) & set(here.values()), "the container has its own of all eight kinds"
 
 # %% [markdown] id="root-intro"
-# An ordinary child shares all eight with its parent; the container shares none. These are eight entries in
-# the kernel's record of a process, and a few more will follow; but there is no box around it.
+# An ordinary child shares all eight with its parent; the container shares none. These are eight entries
+# in the kernel's record of a process, and a few more will follow; but there is no box around it.
 #
 # ## 5. Root inside
 #
@@ -205,9 +207,9 @@ assert user == owner == int(uid_map[1])
 assert user > 65535 if sandbox.host.mapping_mode() == "range" else user == os.geteuid()
 
 # %% [markdown] id="power-intro"
-# The second line is the map of ids, `/proc/PID/uid_map`. Started by root, a container gets 65,536 ids that
-# nobody else has: its root is *somebody else*, and owns nothing out here. Started by an ordinary user, its
-# root is that user (*me*), and may do nothing that the user may not.
+# The second line is the map of ids, `/proc/PID/uid_map`. Started by root, a container gets 65,536 ids
+# that nobody else has: its root is *somebody else*, and owns nothing out here. Started by an ordinary
+# user, its root is that user (*me*), and may do nothing that the user may not.
 #
 # So what is it worth to be root? Ask for a few things that only root may do:
 
@@ -256,8 +258,8 @@ assert not os.path.samefile(f"/proc/{pid}/root", "/")
 # %% [markdown] id="limits-intro"
 # ## 7. Limits
 #
-# Namespaces decide what a process *sees*. How much it may *use* is another mechanism: control groups. First
-# memory: `tail /dev/zero` waits for the end of a line that never ends, and keeps all of it.
+# Namespaces decide what a process *sees*. How much it may *use* is another mechanism: control groups.
+# First memory: `tail /dev/zero` waits for the end of a line that never ends, and keeps all of it.
 
 # %% id="memory"
 guess = "?"  # when 16 MiB are used up, will it "wait", get an "error", or be "killed"?
@@ -272,9 +274,9 @@ else:
     print("Skipped, this user can't limit memory here:", report.why_not("cgroup.memory"))
 
 # %% [markdown] id="counter-intro"
-# Killed; and a shell calls that 137, which is 128 + 9 (SIGKILL). The limit itself is nothing but a number
-# in a file, in a folder that stands for the group; and in the file beside it the kernel counts its kills.
-# To see both, the next container stays, and the hog is a second process in it.
+# Killed; and a shell calls that 137, which is 128 + 9 (SIGKILL). The limit itself is nothing but a
+# number in a file, in a folder that stands for the group; and in the file beside it the kernel counts
+# its kills. To see both, the next container stays, and the hog is a second process in it.
 
 # %% id="counter"
 if LIMITS:
@@ -296,8 +298,8 @@ else:
     print("Skipped, this user can't limit memory here.")
 
 # %% [markdown] id="pids-intro"
-# The number of processes can be limited, too. This script starts one `sleep` after the other, and counts
-# them.
+# The number of processes can be limited, too. This script starts one `sleep` after the other, and
+# counts them.
 
 # %% id="pids"
 guess = "?"  # with 5 processes allowed: how far will it count?
@@ -324,14 +326,14 @@ print(f"{free.text}you said: {guess}")
 assert free.text.splitlines()[-1] in Path("/proc/meminfo").read_text()
 
 # %% [markdown] id="plan-intro"
-# All of it: no namespace covers `/proc/meminfo`. A program that looks there to decide how much memory to
-# take gets killed for it; a true story, and a common one.
+# All of it: no namespace covers `/proc/meminfo`. A program that looks there to decide how much memory
+# to take gets killed for it; a true story, and a common one.
 #
 # ## 8. The plan
 #
-# How is such a process made? By a list of steps, each of them one call to the kernel, or a few. Here that
-# list is plain data: the *plan*. (On top of any script, `%%container --plan` prints it in full and runs
-# nothing.)
+# How is such a process made? By a list of steps, each of them one call to the kernel, or a few. Here
+# that list is plain data: the *plan*. (On top of any script, `%%container --plan` prints it in full and
+# runs nothing.)
 
 # %% id="plan"
 plan = sandbox.plan(sandbox.spec_for("busybox", "true", hostname="box"))
@@ -343,11 +345,11 @@ for lane in ("outside", "inside"):
         print(f"  {name:29}{textwrap.shorten(purpose, 80, placeholder=' …')}")
 
 # %% [markdown] id="trace-intro"
-# Read it aloud. **Outside**, a small helper program claims ids and sets limits, where it may. `Clone` is
-# the moment of birth: a single call, `clone3`, makes a process in new namespaces. It waits until the helper
-# has finished, and goes on at `Go`. **Inside**, the newborn furnishes its own world: it puts its files
-# together, lets go of the old root (`PivotRoot`), takes a name, gives up power for good, and at last
-# becomes the program (`Exec`): the same process, with other code.
+# Read it aloud. **Outside**, a small helper program claims ids and sets limits, where it may. `Clone`
+# is the moment of birth: a single call, `clone3`, makes a process in new namespaces. It waits until the
+# helper has finished, and goes on at `Go`. **Inside**, the newborn furnishes its own world: it puts its
+# files together, lets go of the old root (`PivotRoot`), takes a name, gives up power for good, and at
+# last becomes the program (`Exec`): the same process, with other code.
 #
 # The *trace* is the plan with a clock: when each step was made, and how long it took.
 
@@ -367,9 +369,9 @@ assert sorted(entry.step.partition("(")[0] for entry in trace) == sorted(step.na
 #
 # ## 9. Leave a step out
 #
-# There is no better way to learn what a step is for. And it is safe: the container has a user namespace of
-# its own, so even a wrong plan can't harm this machine. The first victim is `SetHostname`. **What will the
-# container be called: `box`, nothing, or something else?**
+# There is no better way to learn what a step is for. And it is safe: the container has a user namespace
+# of its own, so even a wrong plan can't harm this machine. The first victim is `SetHostname`. **What
+# will the container be called: `box`, nothing, or something else?**
 
 # %% id="hostname"
 # %%container --hostname box --without SetHostname --out named
@@ -378,9 +380,9 @@ assert sorted(entry.step.partition("(")[0] for entry in trace) == sorted(step.na
 # %% [markdown] id="pivot-intro"
 # It is called what this machine is called. A new `uts` namespace is not empty: it begins as a *copy*.
 #
-# So does a new `mnt` namespace (while `pid`, `net` and `ipc` begin empty). The next container goes without
-# `PivotRoot`, and has everything else: eight namespaces, limits, filters. **Whose files will it see? And
-# can it read `/etc/shadow`, the file with the passwords?**
+# So does a new `mnt` namespace (while `pid`, `net` and `ipc` begin empty). The next container goes
+# without `PivotRoot`, and has everything else: eight namespaces, limits, filters. **Whose files will it
+# see? And can it read `/etc/shadow`, the file with the passwords?**
 
 # %% id="pivot"
 # %%container --without PivotRoot --out unpivoted
@@ -388,8 +390,8 @@ assert sorted(entry.step.partition("(")[0] for entry in trace) == sorted(step.na
 # cat /etc/shadow 2>&1
 
 # %% [markdown] id="caps-intro"
-# It sees this machine's files, and eight namespaces don't hide them. (Even `ls` was this machine's own.)
-# What still protects the passwords is the map of ids: this root is nobody out here.
+# It sees this machine's files, and eight namespaces don't hide them. (Even `ls` was this machine's
+# own.) What still protects the passwords is the map of ids: this root is nobody out here.
 #
 # Behind every lock there is a second one. One step lowers the capabilities that the process has
 # (`SetCapabilities`), another those that it can ever get (`DropBoundingSet`).
@@ -411,8 +413,8 @@ assert set(unpivoted.text.split()) >= {name for name in os.listdir("/") if not n
 assert unpivoted.exit_code != 0, "the passwords could be read"
 
 # %% [markdown] id="table-intro"
-# And now all of them, each in turn. A script looks around in the container; each row shows what it finds
-# changed when that step is missing. (`-`: nothing that the script can see.)
+# And now all of them, each in turn. A script looks around in the container; each row shows what it
+# finds changed when that step is missing. (`-`: nothing that the script can see.)
 
 # %% id="table"
 LOOK = """
@@ -465,17 +467,17 @@ assert changes["SetLimits"] == ("processes 7 → 9" if LIMITS else "")
 #
 # - **Refused**: a later step needs this one, and the kernel says so. That is the good case: there is no
 #   container at all.
-# - **A change**: it runs, and something leaks or is missing. Without `MountFilesystem` even `ps` would be
-#   blind, as a list of processes is nothing but a look into `/proc`; and without `PivotRoot` it is this
-#   machine's `/proc`, with all its processes.
-# - **Nothing to see**: a second lock, or something that this script does not look at. The most famous one
-#   is `MakePrivate`. Without it, mounts made inside could show up outside; but out of a user namespace the
-#   kernel lets nothing like that pass.
+# - **A change**: it runs, and something leaks or is missing. Without `MountFilesystem` even `ps` would
+#   be blind, as a list of processes is nothing but a look into `/proc`; and without `PivotRoot` it is
+#   this machine's `/proc`, with all its processes.
+# - **Nothing to see**: a second lock, or something that this script does not look at. The most famous
+#   one is `MakePrivate`. Without it, mounts made inside could show up outside; but out of a user
+#   namespace the kernel lets nothing like that pass.
 #
 # ## 10. Going in
 #
-# What does `--in` do, then, if there is no box that one could go into? It is a plan, too: a *new* process,
-# which joins the namespaces and the group of one that is there.
+# What does `--in` do, then, if there is no box that one could go into? It is a plan, too: a *new*
+# process, which joins the namespaces and the group of one that is there.
 
 # %% id="exec"
 joined = sleeper.exec("readlink /proc/self/ns/uts; readlink /proc/1/ns/uts")
@@ -487,15 +489,15 @@ assert not {"Clone", "PivotRoot", "SetHostname", "MountOverlay"} & set(steps)
 assert len(set(joined.text.split())) == 1, "both processes are in the same namespace"
 
 # %% [markdown] id="end-intro"
-# `Enter` (the call `setns`) takes the place of `Clone`. Nothing is mounted or named: all that is there. But
-# power has to be given up once more, step by step, since the new process comes from outside, where it still
-# had it.
+# `Enter` (the call `setns`) takes the place of `Clone`. Nothing is mounted or named: all that is there.
+# But power has to be given up once more, step by step, since the new process comes from outside, where
+# it still had it.
 #
 # ## 11. The end
 #
-# Whatever is taken from the kernel for a container is first written into the *ledger*. We read what is held
-# for `sleeper`. And then: if a container is a process, plain old `kill` should be enough to end it, by its
-# number out here.
+# Whatever is taken from the kernel for a container is first written into the *ledger*. We read what is
+# held for `sleeper`. And then: if a container is a process, plain old `kill` should be enough to end
+# it, by its number out here.
 
 # %% id="end"
 held = next(entry for entry in sandbox.ledger() if entry["name"] == "sleeper")
@@ -521,8 +523,8 @@ assert "sleeper" not in [entry["name"] for entry in sandbox.ledger()]
 #
 # ## 12. What is *not* isolated
 #
-# There is one kernel, and much of what it says is true for everybody. Each line was read in a container and
-# is the same out here:
+# There is one kernel, and much of what it says is true for everybody. Each line was read in a container
+# and is the same out here:
 
 # %% id="shared"
 SHARED = {
@@ -539,8 +541,8 @@ for what, command in SHARED.items():
     assert inside == outside, what
 
 # %% [markdown] id="recap"
-# The same goes for the clock, the load, and above all for every bug of the kernel. That is why this sandbox
-# is made for learning, and not against programs that want to break out.
+# The same goes for the clock, the load, and above all for every bug of the kernel. That is why this
+# sandbox is made for learning, and not against programs that want to break out.
 #
 # ## What a container is
 #
@@ -549,8 +551,8 @@ for what, command in SHARED.items():
 # - it has one number out here and another one inside, and can be killed like any process;
 # - eight *namespaces* decide what it sees; some begin empty and some as a copy, which it then has to
 #   change;
-# - a *map of ids* makes its root a nobody; *capabilities* and a *filter* of system calls take power from
-#   it;
+# - a *map of ids* makes its root a nobody; *capabilities* and a *filter* of system calls take power
+#   from it;
 # - *control groups* limit what it uses, and it isn't even told;
 # - it is made by a list of steps, and takes most of them itself;
 # - when the process has ended, there is nothing else that could remain.
@@ -607,8 +609,8 @@ else:
 # ### 2. Share a name
 #
 # In part 9 a container had this machine's name as a *copy*. Start one called `twin`, in the background,
-# that really *shares* it: seven namespaces of its own, and one that is ours. (`%%container --help` lists
-# the options.)
+# that really *shares* it: seven namespaces of its own, and one that is ours. (`%%container --help`
+# lists the options.)
 
 # %% id="exercise-2"
 # your answer
@@ -642,8 +644,8 @@ else:
 #
 # ### 3. Powerless
 #
-# Start a container called `bare`, in the background, whose process is root inside and has no capability at
-# all: neither in effect nor within reach.
+# Start a container called `bare`, in the background, whose process is root inside and has no capability
+# at all: neither in effect nor within reach.
 
 # %% id="exercise-3"
 # your answer
@@ -664,7 +666,8 @@ else:
 # %% [markdown] id="exercise-3-solution"
 # <details><summary>Hint</summary>
 #
-# `--cap-drop` takes a name, or `ALL`. `/proc/PID/status` shows the sets as `CapEff`, `CapPrm` and `CapBnd`.
+# `--cap-drop` takes a name, or `ALL`. `/proc/PID/status` shows the sets as `CapEff`, `CapPrm` and
+# `CapBnd`.
 #
 # </details>
 # <details><summary>Solution</summary>
@@ -675,8 +678,8 @@ else:
 #
 # </details>
 #
-# When you have finished, run the last cell. It ends what the exercises started, and looks into the ledger
-# once more.
+# When you have finished, run the last cell. It ends what the exercises started, and looks into the
+# ledger once more.
 
 # %% id="tidy"
 tidy()

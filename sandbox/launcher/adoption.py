@@ -35,7 +35,7 @@ def adopt(launcher: Launcher, entry: dict[str, Any], held: dict[str, int], ended
     run = Run.adopt(entry, held)
     on_its_way = entry["keeper"] == launcher.stamp["keeper"]
     launcher.runs[run.name] = launcher.by_pid[run.world.pid] = run
-    for fd in run.outputs:
+    for fd in run.spools:
         launcher.watch_output(run, fd)
     launcher.pump_console(run)
     if ended is not None:

@@ -7,6 +7,7 @@ and touches no container.
 import contextlib
 import fcntl
 import os
+import resource
 import select
 import signal
 import socket
@@ -116,6 +117,8 @@ def main(runtime: str, home: str) -> NoReturn:
     if not os.fstat(lock).st_nlink:
         os._exit(0)  # a keeper that ended removed it between our open and our lock: the client starts another
     os.chdir("/")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # it holds up to five descriptors for each container
     syscalls.prctl(c.PR_SET_CHILD_SUBREAPER, 1)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     path = f"{runtime}/socket"

@@ -155,9 +155,8 @@ class Launcher(Loop):
             self.close(run, {**run.finish(None), "event": "failed"})
             return
         self.by_pid[run.world.pid] = run
-        self.hold(run)
         self.watch(run.wire.fileno(), lambda: self.on_wire(run))
-        for fd in run.outputs:
+        for fd in run.spools:
             self.watch_output(run, fd)
         if run.failure:
             run.kill()
@@ -200,7 +199,7 @@ class Launcher(Loop):
         if run.world.wire is not None and run.wire.fileno() in self.watched:
             self.on_wire(run)
             self.forget(run.wire.fileno())
-        for fd in (run.world.pidfd, run.console, *run.outputs):
+        for fd in (run.world.pidfd, run.console, *run.spools):
             self.forget(fd)
         self.close(run, run.finish(status))
         protocol.send(self.keeper, {"do": "drop", "id": run.name, "pid": pid})

@@ -39,7 +39,7 @@ def start(launcher: Launcher, message: Message, fds: list[int], client: socket.s
         raise NotFound(f"no container called {message['in']!r} is running")
     run = Run(name, message, client)
     streams, fds[:] = fds[:], []
-    run.start(streams, launcher.ledger, launcher.stamp, launcher.nursery)
+    run.start(streams, launcher.ledger, launcher.stamp, launcher.nursery, launcher.hold)
     launcher.add(run)
 
 

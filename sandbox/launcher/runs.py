@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..step import Step, World
 from . import inside, protocol
 from .cradle import Nursery
 from .ledger import Ledger, undo
+from .spool import Spool
 
 Directories = tuple[tuple[str, str], ...]
 #: So often 64 KiB are read until a pipe is empty, as large as it may be. pipe(7), /proc/sys/fs/pipe-max-size
@@ -38,7 +40,7 @@ class Run:
         self.cgroups: Directories = ()
         self.undo: list[dict[str, Any]] = []
         self.log = logs.LogWriter(request.get("log", ""))
-        self.outputs: dict[int, str] = {}  # read ends of a detached container's streams
+        self.spools: dict[int, Spool] = {}  # a detached container's streams, by the end that is read
         self.console = -1
         self.attached: socket.socket | None = None  # who has the console now
         self.running = False  # the program has begun
@@ -49,7 +51,9 @@ class Run:
 
     # --- the start --------------------------------------------------------------------------------------------------
 
-    def start(self, streams: list[int], ledger: Ledger, stamp: dict[str, Any], nursery: Nursery) -> None:
+    def start(
+        self, streams: list[int], ledger: Ledger, stamp: dict[str, Any], nursery: Nursery, hold: "Callable[[Run], None]"
+    ) -> None:
         """Apply the outside lane. What goes wrong is kept in `failure`."""
         observe = bool(self.request.get("calls"))
         self.world.streams = tuple(streams) or self._own_streams()
@@ -65,6 +69,7 @@ class Run:
                 if step.name == "Go":
                     # The last moment: from here on a container runs, and whoever comes after us must know it.
                     ledger.add(self.name, self.identity())
+                    hold(self)
                 if isinstance(step, (Clone, Enter)):
                     self._bear(step, nursery, observe)
                 else:
@@ -97,7 +102,7 @@ class Run:
         for stream in ("stdout", "stderr"):
             read, write = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(read, False)
-            self.outputs[read] = stream
+            self.spools[read] = Spool(stream, read)
             ends.append(write)
         return (null, *ends)
 
@@ -117,9 +122,10 @@ class Run:
 
     def held(self) -> dict[str, int]:
         """The descriptors that must outlive this launcher, by label."""
-        streams = {stream: fd for fd, stream in self.outputs.items()}
+        streams = {spool.stream: fd for fd, spool in self.spools.items()}
+        stores = {f"{spool.stream} spool": spool.store for spool in self.spools.values()}
         console = {"console": self.console} if self.console >= 0 else {}
-        return {**self.world.held, **streams, **console}
+        return {**self.world.held, **streams, **stores, **console}
 
     @classmethod
     def adopt(cls, entry: dict[str, Any], held: dict[str, int]) -> "Run":
@@ -128,7 +134,9 @@ class Run:
         run.world.pid, run.world.id_base = entry["pid"], entry["id_base"]
         run.cgroups = tuple((name, path) for name, path in entry["cgroups"])
         run.undo, run.begun, run.running = entry["undo"], entry["begun"], True
-        run.outputs = {fd: label for label, fd in held.items() if label in ("stdout", "stderr")}
+        for stream in {"stdout", "stderr"} & held.keys():
+            run.spools[held[stream]] = Spool(stream, held[stream], held[f"{stream} spool"])
+            run.spools[held[stream]].recover(run.log)
         run.console = held.get("console", -1)
         run.world.held = {label: fd for label, fd in held.items() if label == "ids"}
         return run
@@ -166,6 +174,8 @@ class Run:
 
     def on_output(self, fd: int) -> bool:
         """Move what a detached container wrote into its log; False at the end of the stream."""
+        if fd in self.spools:
+            return self.spools[fd].move(self.log)
         try:
             data = os.read(fd, 65536)
         except BlockingIOError:
@@ -173,7 +183,7 @@ class Run:
         except OSError:  # EIO: no one has the terminal open just now. pty(7)
             data = b""
         if data:
-            self.log.write(self.outputs.get(fd, "stdout"), data)
+            self.log.write("stdout", data)
         return bool(data)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
@@ -236,7 +246,7 @@ class Run:
 
     def drain(self) -> None:
         """Take what is still in the pipes of a detached container: it has ended, so that is all."""
-        for fd in list(self.outputs):
+        for fd in self.spools:
             for _ in range(PIPE_READS):  # and no more: whoever shares the host's pids may have left somebody who still writes
                 if not (self.on_output(fd) and select.select([fd], [], [], 0)[0]):
                     break
@@ -244,7 +254,9 @@ class Run:
 
     def close(self) -> None:
         """Let go of all descriptors."""
-        own = {self.world.pidfd, self.console, *self.outputs, *self.world.held.values(), *self.world.trees.values()}
+        for spool in self.spools.values():
+            spool.close()
+        own = {self.world.pidfd, self.console, *self.world.held.values(), *self.world.trees.values()}
         for fd in own - {-1}:
             os.close(fd)
         if self.world.wire is not None:

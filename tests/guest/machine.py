@@ -11,7 +11,7 @@ from tests.guest.kernel import Kernel
 PATIENCE = 420.0
 
 _QEMU = (
-    "qemu-system-x86_64", "-machine", "pc,vmport=off,usb=off,hpet=off", "-accel", "tcg", "-cpu", "qemu64", "-smp", "2",
+    "qemu-system-x86_64", "-machine", "pc,vmport=off,usb=off,hpet=off", "-accel", "tcg", "-cpu", "qemu64",
     "-m", "768", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
     "-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap",
 )  # fmt: skip

@@ -35,9 +35,14 @@ def test_each_controller_of_a_hybrid_machine_is_found_in_its_own_tree(machine: M
 
 def test_a_group_is_placed_below_our_own_in_every_tree_and_last_in_v2(machine: Machine, tmp_path: Path) -> None:
     directories = place("box", machine("hybrid", HYBRID | UNIFIED_ROOT))
-    assert [controller for controller, _ in directories] == ["memory", "pids", "cpu", "cpuacct", "blkio", UNIFIED]
+    assert [controller for controller, _ in directories] == ["memory", "pids", "cpu", "blkio", UNIFIED]
     assert dict(directories)["memory"] == f"{tmp_path}/memory/jobs/7/{ROOM}/box"
     assert all(is_ours(directory) for _, directory in directories)
+
+
+def test_cpuacct_is_joined_only_where_no_v2_tree_tells_the_same(machine: Machine) -> None:
+    assert "cpuacct" in dict(place("box", machine("docker_v1", DOCKER)))
+    assert "cpuacct" not in dict(place("box", machine("hybrid", HYBRID | UNIFIED_ROOT)))
 
 
 def test_cpuset_is_joined_only_when_asked_for(machine: Machine) -> None:

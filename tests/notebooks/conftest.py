@@ -1,0 +1,79 @@
+"""Lessons, their source, and a way to run them."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+EXECUTE = Path(__file__).parent / "execute.py"
+
+Cells = list[dict[str, Any]]
+
+
+def load_generator() -> ModuleType:
+    """notebooks/generate.py, which belongs to no package."""
+    spec = importlib.util.spec_from_file_location("generate", REPOSITORY / "notebooks" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["generate"] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+generate = load_generator()
+NOTEBOOKS = sorted(generate.generated())
+
+
+@dataclass
+class Run:
+    """A notebook that was run: its cells, and the seconds that it took."""
+
+    cells: Cells
+    seconds: float
+
+    def outputs(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
+        """(cell id, output) of this type: "stream", "display_data", "error" …"""
+        return [(cell["id"], out) for cell in self.cells for out in cell.get("outputs", ()) if out["output_type"] == kind]
+
+    def text(self, cell: str) -> str:
+        """What a cell wrote."""
+        return "".join("".join(out["text"]) for id, out in self.outputs("stream") if id == cell)
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """The message of every cell that failed, by its id."""
+        return {id: f"{out['ename']}: {out['evalue']}" for id, out in self.outputs("error")}
+
+
+def run(text: str, folder: Path, environment: dict[str, str], *command: str) -> Run:
+    """Run the notebook `text` in `folder`, by `command` (an interpreter)."""
+    source, target = folder / "lesson.ipynb", folder / "result.ipynb"
+    source.write_text(text)
+    begun = time.monotonic()
+    words = [*command, str(folder / "execute.py"), str(source), str(target)]
+    (folder / "execute.py").write_text(EXECUTE.read_text())
+    settings = {"HOME": str(folder), "IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=os.environ | settings | environment)
+    assert done.returncode == 0, done.stderr
+    return Run(json.loads(target.read_text())["cells"], time.monotonic() - begun)
+
+
+@pytest.fixture
+def play(home: Path, tmp_path: Path) -> Callable[[str], Run]:
+    """A function that runs the text of a notebook, as we are, with a shelf of its own."""
+    pytest.importorskip("nbclient", reason="needs nbclient and a kernel: pip install '.[lab,test]'")
+    pytest.importorskip("ipykernel", reason="needs a kernel: pip install '.[lab]'")
+    environment = {"PYTHONPATH": str(REPOSITORY), "SANDBOX_HOME": str(home)}
+    return lambda text: run(text, tmp_path, environment, sys.executable)

@@ -1,0 +1,21 @@
+"""Run a notebook from top to bottom, as Jupyter would: `python execute.py NOTEBOOK RESULT`, with no kernel but this Python's own."""
+
+import sys
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+
+
+def main(source: str, target: str) -> None:
+    notebook = nbformat.read(source, as_version=4)
+    kernels = KernelSpecManager(ensure_native_kernel=True, kernel_dirs=[])
+    manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=kernels)
+    # An error stays in its cell, and the next one runs: the test shows all of them.
+    NotebookClient(notebook, km=manager, timeout=60, allow_errors=True).execute()
+    nbformat.write(notebook, target)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,231 @@
+"""The lessons: generated from one source, without outputs, in every language the same; and all that they claim is true here."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import NOBODY, REPOSITORY, as_nobody
+
+from .conftest import NOTEBOOKS, Cells, generate, run
+
+FOLDER = REPOSITORY / "notebooks"
+#: More lines than this and a cell has to be scrolled.
+SCREEN = 45
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.relative_to(FOLDER)))
+each_lesson = pytest.mark.parametrize("lesson", generate.lessons(), ids=lambda path: path.stem)
+each_language = pytest.mark.parametrize("language", generate.LANGUAGES)
+
+
+def cells_of(path: Path) -> Cells:
+    return json.loads(path.read_text())["cells"]
+
+
+def source_of(cell: dict[str, Any]) -> str:
+    return "".join(cell["source"])
+
+
+# --- generated ------------------------------------------------------------------------------------------------------
+
+
+@each_notebook
+def test_the_notebook_is_what_its_source_says(path):
+    assert path.read_text() == generate.generated()[path], "run `make notebooks`"
+
+
+def test_there_is_no_notebook_without_a_source():
+    assert sorted(FOLDER.rglob("*.ipynb")) == NOTEBOOKS
+
+
+@each_notebook
+def test_the_notebook_is_valid_and_holds_no_outputs(path):
+    nbformat = pytest.importorskip("nbformat", reason="needs nbformat: pip install '.[test]'")
+    nbformat.validate(nbformat.read(path, as_version=4))
+    for cell in cells_of(path):
+        assert cell.get("outputs", []) == []
+        assert cell.get("execution_count") is None
+
+
+@each_lesson
+def test_cells_have_ids_of_their_own_that_do_not_depend_on_their_place(lesson, tmp_path):
+    cells = generate.read(lesson)
+    ids = [cell.id for cell in cells]
+    assert len(set(ids)) == len(ids)
+    shorter = tmp_path / lesson.name
+    shorter.write_text(lesson.read_text().partition(f'id="{ids[1]}"')[0] + '\n# %% id="new"\n' + lesson.read_text())
+    assert [cell.id for cell in generate.read(shorter)][-len(ids) :] == ids
+
+
+def test_what_only_looks_like_a_cell_is_refused(tmp_path):
+    source = tmp_path / "99_wrong.py"
+    for line in ("# %% title", '# %% id="Has Spaces"', "# %% [markdown]"):
+        source.write_text(f'# %% id="right"\n1\n\n{line}\n2\n')
+        with pytest.raises(ValueError, match="begins no cell"):
+            generate.read(source)
+
+
+# --- languages ------------------------------------------------------------------------------------------------------
+
+
+@each_language
+def test_the_po_file_has_every_cell_and_no_other_and_nothing_in_it_is_out_of_date(language):
+    known = generate.messages(language)
+    text = (generate.SOURCES / f"{language}.po").read_text()
+    assert text == generate.po_text(language, generate.updated(known)), "run `make notebooks`"
+    assert not [context for context, message in known.items() if message.fuzzy]
+
+
+@each_language
+@each_lesson
+def test_all_text_is_translated(language, lesson):
+    known = generate.messages(language)
+    missing = [cell.id for cell in generate.read(lesson)
+               if cell.kind == "markdown" and not known[f"{lesson.stem}/{cell.id}"].text]  # fmt: skip
+    assert not missing
+
+
+@each_language
+def test_gettext_reads_the_po_file_as_we_do(language):
+    pofile = pytest.importorskip("babel.messages.pofile", reason="needs Babel: pip install '.[lab]'")
+    with (generate.SOURCES / f"{language}.po").open("rb") as file:
+        theirs = pofile.read_po(file, abort_invalid=True)
+    ours = generate.messages(language)
+    assert {m.context: (m.id, m.string, m.fuzzy) for m in theirs if m.id} == {
+        context: (m.english, m.text, m.fuzzy) for context, m in ours.items()
+    }
+
+
+def test_a_cell_that_changed_is_fuzzy_and_shows_in_english():
+    lesson = generate.lessons()[0]
+    cell = generate.read(lesson)[0]
+    context = f"{lesson.stem}/{cell.id}"
+    now = generate.updated({context: generate.Message("as it was", "alt"), f"{lesson.stem}/gone": generate.Message("x", "y")})
+    assert now[context] == generate.Message(cell.text, "alt", fuzzy=True)
+    assert f"{lesson.stem}/gone" not in now
+    assert generate.translated(lesson, [cell], now) == [cell]
+
+
+@each_language
+@each_lesson
+def test_the_code_differs_in_words_only(language, lesson):
+    english, other = cells_of(FOLDER / f"{lesson.stem}.ipynb"), cells_of(FOLDER / language / f"{lesson.stem}.ipynb")
+    assert [(c["id"], c["cell_type"], c["metadata"]) for c in english] == [
+        (c["id"], c["cell_type"], c["metadata"]) for c in other
+    ]
+    for ours, theirs in zip(english, other, strict=True):
+        if ours["cell_type"] == "code":
+            assert wordless(source_of(ours)) == wordless(source_of(theirs)), ours["id"]
+        else:
+            assert fenced(source_of(ours)) == fenced(source_of(theirs)), ours["id"]
+
+
+def wordless(code: str) -> str:
+    """Python without its comments and the words in its texts; a script for a container as it is."""
+    if code.startswith("%%"):
+        return code
+    tree = ast.parse(re.sub(r"^[%!]", "# ", code, flags=re.MULTILINE))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):  # the order of values may differ, and the words between them
+            node.values = sorted((v for v in node.values if isinstance(v, ast.FormattedValue)), key=ast.dump)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = ""
+    return ast.dump(tree)
+
+
+def fenced(markdown: str) -> list[str]:
+    """The Python in a text."""
+    return re.findall(r"^```python\n(.*?)^```$", markdown, re.DOTALL | re.MULTILINE)
+
+
+# --- run ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.needs_userns
+@each_notebook
+def test_all_claims_of_the_lesson_are_true_here(path, play):
+    done = play(path.read_text())
+    assert done.errors == {}
+    assert done.seconds < 60
+    assert [(id, out["text"]) for id, out in done.outputs("stream") if out["name"] == "stderr"] == []
+    for cell in done.cells:
+        assert done.text(cell["id"]).count("\n") <= SCREEN, f"what {cell['id']} prints is longer than a screen"
+
+
+@pytest.mark.slow
+@pytest.mark.needs_userns
+@each_lesson
+def test_the_exercises_wait_accept_their_solutions_and_say_what_is_wrong(lesson, play):
+    cells = cells_of(FOLDER / f"{lesson.stem}.ipynb")
+    by_id = {cell["id"]: cell for cell in cells}
+    played: Cells = []
+    for cell in cells:
+        played.append(cell)
+        if found := re.fullmatch(r"(exercise-\d+)-check", cell["id"]):
+            exercise = found[1]
+            [solution] = fenced(source_of(by_id[f"{exercise}-solution"]))
+            for what, code in {"wrong": WRONG[lesson.stem, exercise], "right": f"tidy_up()\n{solution}"}.items():
+                played += [code_cell(f"{exercise}-{what}", code), {**cell, "id": f"{exercise}-{what}-check"}]
+    played.insert(1, code_cell("helper", TIDY_UP))
+    done = play(json.dumps({**json.loads((FOLDER / f"{lesson.stem}.ipynb").read_text()), "cells": played}))
+    exercises = [exercise for stem, exercise in WRONG if stem == lesson.stem]
+    assert done.errors.keys() == {f"{exercise}-wrong-check" for exercise in exercises}
+    assert all(error.startswith("AssertionError: ") for error in done.errors.values()), done.errors
+    for exercise in exercises:
+        assert "waits for you" in done.text(f"{exercise}-check")
+        assert done.text(f"{exercise}-right-check").startswith("Right: ")
+
+
+#: An answer to each exercise that is nearly right.
+WRONG = {
+    ("01_process", "exercise-1"): "my_pid = os.getpid()",
+    ("01_process", "exercise-2"): "sandbox.launch('busybox', 'sleep 3600', name='twin')",
+    ("01_process", "exercise-3"): "sandbox.launch('busybox', 'sleep 3600', name='bare', cap_drop='CHOWN')",
+}
+TIDY_UP = """
+import sandbox
+def tidy_up():
+    for each in sandbox.containers():
+        if each.name in ("twin", "bare"):
+            sandbox.Container(each.name).destroy(force=True)
+"""
+
+
+def code_cell(id: str, code: str) -> dict[str, Any]:
+    return {"cell_type": "code", "id": id, "metadata": {}, "execution_count": None, "outputs": [], "source": code}
+
+
+@pytest.fixture
+def user_folder() -> Iterator[Path]:
+    """A folder of an ordinary user, with all that a notebook imports: pytest's own folders are closed to others."""
+    with tempfile.TemporaryDirectory(prefix="sandbox-lesson-") as name:
+        folder = Path(name)
+        for package in ("sandbox", "kernel_ext"):
+            shutil.copytree(REPOSITORY / package, folder / "source" / package, ignore=shutil.ignore_patterns("__pycache__"))
+        if os.geteuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+        yield folder
+
+
+@pytest.mark.slow
+@pytest.mark.needs_userns
+@each_lesson
+def test_all_claims_are_true_for_an_ordinary_user(lesson, user_folder):
+    needed = [sys.executable, "-c", "import ipykernel, nbclient"]
+    if subprocess.run(as_nobody(*needed), capture_output=True, cwd="/").returncode:
+        pytest.skip(f"an ordinary user can't run {sys.executable} with ipykernel and nbclient: put the environment elsewhere")
+    environment = {"PYTHONPATH": str(user_folder / "source"), "SANDBOX_HOME": str(user_folder / "home")}
+    done = run((FOLDER / f"{lesson.stem}.ipynb").read_text(), user_folder, environment, *as_nobody(sys.executable))
+    assert done.errors == {}
+    assert [(id, out["text"]) for id, out in done.outputs("stream") if out["name"] == "stderr"] == []
+    assert "left of this lesson: nothing" in done.text("tidy")
