@@ -12,6 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Programs that are used when they are there, and Debian's packages of them.
 SYSTEM := busybox:busybox-static newuidmap:uidmap setpriv:util-linux ip:iproute2
+# Optional, and only for tests/guest, a virtual machine: qemu-system-x86 and e2fsprogs. .ci/run installs them.
 
 help:
 	@sed -n '/^# make/s/^# //p' $(MAKEFILE_LIST)

@@ -51,7 +51,7 @@ def lessons() -> list[Path]:
 
 
 def read(source: Path) -> list[Cell]:
-    """The cells of a lesson. Raises ValueError for a line that looks like a cell's first, and is none."""
+    """The cells of a lesson. Raises ValueError for a line that only looks like a cell's first."""
     above, *parts = _MARKER.split(source.read_text())
     texts = parts[3::4]
     for line in "".join((above, *texts)).splitlines():

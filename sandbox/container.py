@@ -33,8 +33,9 @@ def launch(image: str | Spec, command: Sequence[str] | str | None = None, *, wit
     """
     home, wanted, keep, log = place(image, command, keep, options)
     how = How(tuple(without), calls, keep)
-    reply, _ = client.ask(home, request(wanted, how, home, foreground=False, log=log))
-    return Container(wanted.name, home), Trace.from_json(reply["trace"])
+    message = request(wanted, how, home, foreground=False, log=log)
+    reply, _ = client.ask(home, message)
+    return Container(wanted.name, home), Trace(reply["trace"], message["plan"])
 
 
 class Container:
@@ -112,7 +113,7 @@ class Container:
             how = How(tuple(without), calls, keep=True)
             message = request(self.home.load(self.name), how, self.home, foreground=False, log=log)
             reply, _ = client.ask(self.home, message)
-            return Trace.from_json(reply["trace"])
+            return Trace(reply["trace"], message["plan"])
 
     def exec(self, command: Sequence[str] | str, *, stdin: bytes | None = None, calls: bool = False, **options: Any) -> Result:
         """Run another process in it, confined as its first one is, and wait. Options: env, workdir, user, timeout."""
@@ -222,6 +223,6 @@ class Container:
         return client.ask(self.home, {**message, "name": self.name})[0]
 
     def _result(self, ended: dict[str, Any]) -> Result:
-        trace = Trace.from_json(ended.get("trace", []))
+        trace = Trace(ended["trace"], ended["plan"]) if "plan" in ended else Trace()
         known = Spec.from_json(ended["spec"]) if "spec" in ended else Spec()
         return Result(ended["exit_code"], b"", b"", explain(ended, known), trace, warnings(trace))

@@ -25,7 +25,7 @@ class Result:
     stdout: bytes = b""
     stderr: bytes = b""
     reason: str = ""
-    trace: Trace = field(default=Trace(), repr=False)
+    trace: Trace = field(default_factory=Trace, repr=False)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -47,6 +47,7 @@ class Job:
         self, home: Home, request: dict[str, Any], spec: Spec, *, stdin: bytes | None = None, interactive: bool = False
     ) -> None:
         self.home, self.spec, self.name = home, spec, str(request["name"])
+        self.plan: dict[str, Any] = request.get("plan", {})
         self.pid = int(request.get("pid", 0))  # known only of one that runs already
         self.terminal = bool(request.get("terminal"))
         self.console = -1  # the master of its terminal, once it runs
@@ -67,8 +68,7 @@ class Job:
         if not self.terminal:
             given = self._open_streams()
         try:
-            self._wire = client.connect(home)
-            protocol.send(self._wire, request, given)
+            self._wire = client.tell(home, request, given)
         finally:
             for fd in given:
                 os.close(fd)
@@ -222,13 +222,12 @@ class Job:
         """The launcher was killed. The process was not: its streams are ours, and the next launcher has adopted it."""
         self._poll.unregister(self._wire)
         self._wire.close()
-        self._wire = client.connect(self.home)
-        self._poll.register(self._wire, select.POLLIN)
         if not self.pid:
             self.failure = LauncherLost("the launcher was killed while it started the container", cure="start it again")
             self._ended = {"exit_code": 125, "reason": "", "trace": []}
             return
-        protocol.send(self._wire, {"do": "attach" if self.console >= 0 else "wait", "name": self.name})
+        self._wire = client.tell(self.home, {"do": "attach" if self.console >= 0 else "wait", "name": self.name})
+        self._poll.register(self._wire, select.POLLIN)
 
     def _finish(self) -> None:
         self.done = True
@@ -249,8 +248,7 @@ class Job:
 
     def stop(self, number: int = signals.SIGTERM, seconds: float = 10.0) -> None:
         """Ask it to end, and have it killed after `seconds`, or at once where it could not notice. Waits for nothing."""
-        with client.connect(self.home) as sock:
-            protocol.send(sock, {"do": "stop", "name": self.name, "signal": number, "timeout": seconds})
+        client.tell(self.home, {"do": "stop", "name": self.name, "signal": number, "timeout": seconds}).close()
 
     def abandon(self) -> None:
         """End it: whatever runs is killed, and nothing of it is left when this returns."""
@@ -275,7 +273,7 @@ class Job:
 
     @property
     def trace(self) -> Trace:
-        return Trace.from_json((self._ended or {}).get("trace", []))
+        return Trace((self._ended or {}).get("trace", []), self.plan)
 
     def result(self, stdout: bytes = b"", stderr: bytes = b"") -> Result:
         """How it ended. Raises what kept it from starting."""
@@ -306,4 +304,4 @@ def explain(ended: dict[str, Any], spec: Spec) -> str:
 
 def warnings(trace: Trace) -> tuple[str, ...]:
     """What could not be had here and was not asked for by name: each in a sentence."""
-    return tuple(entry.result for entry in trace if entry.step.startswith(("SetLimits", "MakeCgroups")) and entry.result)
+    return tuple(trace.results("MakeCgroups", "SetLimits"))

@@ -1,8 +1,11 @@
 """The trace: every step that was made, in which lane, when, for how long, what it returned and which calls it was made of."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from .step import Step
 
 
 class Call(NamedTuple):
@@ -28,29 +31,38 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Trace:
-    """What really happened in one run, in order of time."""
+    """What really happened in one run. Kept as it came from the launcher, and put into words only when somebody looks.
 
-    entries: tuple[Entry, ...] = field(default=())
+    Each row is [lane, number of the step in that lane, start, end, result, calls]; `plan` is the plan's JSON.
+    """
 
-    @classmethod
-    def from_json(cls, rows: list[list[Any]]) -> "Trace":
-        entries = []
-        for lane, step, start, end, result, calls in rows:
-            entries.append(Entry(lane, step, start, end, result, tuple(Call(*call) for call in calls)))
-        return cls(tuple(sorted(entries, key=lambda entry: entry.start)))
+    rows: list[list[Any]] = field(default_factory=list, repr=False)
+    plan: dict[str, list[dict[str, Any]]] = field(default_factory=dict, repr=False)
 
-    def to_json(self) -> list[list[Any]]:
-        return [[*entry[:5], [list(call) for call in entry.calls]] for entry in self.entries]
+    @functools.cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """The steps in order of time."""
+        made = (
+            Entry(lane, str(Step.from_json(self.plan[lane][number])), start, end, result, tuple(Call(*call) for call in calls))
+            for lane, number, start, end, result, calls in self.rows
+        )
+        return tuple(sorted(made, key=lambda entry: entry.start))
+
+    def results(self, *names: str) -> Iterator[str]:
+        """What steps of these names returned, if they returned something."""
+        for lane, number, _, _, result, _ in self.rows:
+            if result and self.plan[lane][number]["step"] in names:
+                yield result
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self.rows)
 
     def __str__(self) -> str:
         """A table: offset and duration in microseconds, lane, step, and below each step its calls."""
-        if not self.entries:
+        if not self.rows:
             return "(empty trace)"
         zero = self.entries[0].start
         lines = [f"{'at µs':>8} {'took µs':>8}  {'lane':8} step"]

@@ -510,12 +510,12 @@ assert all(thing.exists() for thing in things)
 os.kill(pid, signal.SIGKILL)
 
 ended = sleeper.wait()
-assert sleeper.state == "STOPPED"
+assert "sleeper" not in [entry["name"] for entry in sandbox.ledger()]
 left = [thing for thing in things if thing.exists()]
 print(f"exit code:    {ended.exit_code}, {ended.reason}")
 print("left of it:  ", left or "nothing")
 assert not left
-assert "sleeper" not in [entry["name"] for entry in sandbox.ledger()]
+assert sleeper.state == "STOPPED"
 
 # %% [markdown] id="shared-intro"
 # The process is gone, and so the container is gone. Its namespaces and mounts, and with them its files,
@@ -677,6 +677,8 @@ else:
 # ```
 #
 # </details>
+#
+# ## Tidy up
 #
 # When you have finished, run the last cell. It ends what the exercises started, and looks into the
 # ledger once more.

@@ -1,18 +1,21 @@
 """The way to the launcher, for whoever uses the library. It is started when it is first needed."""
 
 import contextlib
+import errno
 import os
 import socket
 import sys
 import time
 from typing import Any
 
-from ..errors import LauncherLost, from_json
+from ..errors import InvalidOption, LauncherLost, from_json
 from ..store import Home
 from . import protocol
 
 #: The folder that is there where systemd is PID 1. sd_booted(3).
 SYSTEMD = "/run/systemd/system"
+#: What may be asked again when the launcher was killed before it answered: asking twice does no more than asking once.
+REPEATABLE = ("hello", "wait", "freeze", "unfreeze", "stop")
 #: Seconds in which a launcher must have come up.
 PATIENCE = 10.0
 
@@ -87,9 +90,33 @@ def _last_words(home: Home) -> str:
 
 def ask(home: Home, message: dict[str, Any], fds: tuple[int, ...] = ()) -> tuple[dict[str, Any], list[int]]:
     """One question and its answer. A refusal comes back as the error it is."""
-    with connect(home) as sock:
-        protocol.send(sock, message, fds)
+    for _ in range(3 if message["do"] in REPEATABLE else 0):
+        with contextlib.suppress(LauncherLost), tell(home, message, fds) as sock:
+            return answer(sock)
+    with tell(home, message, fds) as sock:
         return answer(sock)
+
+
+def tell(home: Home, message: dict[str, Any], fds: tuple[int, ...] | list[int] = ()) -> socket.socket:
+    """Send one message over a new connection, which is returned. If a launcher dies before it has it, the next one gets it.
+
+    Raises:
+        InvalidOption: it is larger than a packet can be.
+    """
+    while True:
+        sock = connect(home)
+        try:
+            protocol.send(sock, message, fds)
+            return sock
+        except OSError as error:
+            sock.close()
+            if error.errno == errno.EMSGSIZE:
+                raise InvalidOption(
+                    "what is asked for is too long", condition="it does not fit into one packet of a socket",
+                    cure="pass long scripts and environments in a file: --volume",
+                ) from None  # fmt: skip
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
+                raise
 
 
 def end(home: Home) -> None:

@@ -113,19 +113,15 @@ class Launcher(Loop):
             if message is None:
                 self.on_gone(client)
                 return
-            handler = self.handlers.get(str(message.get("do")))
-            if handler is None:
-                raise InvalidOption(f"the launcher does not know {message.get('do')!r}")
+            if not isinstance(message, dict) or (handler := self.handlers.get(str(message.get("do")))) is None:
+                raise InvalidOption(f"the launcher does not know {str(message)[:80]!r}")
             reply = handler(self, message, fds, client)
             if reply is not None:
                 self.answer(client, reply)
-        except (KeyError, TypeError, ValueError) as error:
-            mistake = (
-                error if isinstance(error, SandboxError) else InvalidOption(f"no request: {type(error).__name__}: {error}")
-            )
+        except Exception as error:  # whatever is wrong with one request, the containers of others must not suffer
+            known = error if isinstance(error, SandboxError) else None
+            mistake = known or InvalidOption(f"that can't be done: {type(error).__name__}: {error}")
             self.answer(client, {"event": "refused", "error": mistake.to_json()})
-        except SandboxError as error:
-            self.answer(client, {"event": "refused", "error": error.to_json()})
         finally:
             for fd in fds:
                 os.close(fd)
@@ -206,12 +202,14 @@ class Launcher(Loop):
 
     def close(self, run: Run, message: protocol.Message) -> None:
         run.drain()
+        # Who waits in the foreground has started it, and knows the rest.
+        whole = message | {key: run.request[key] for key in ("spec", "plan") if key in run.request}
         for client in list(run.waiting):
-            self.answer(client, message)
+            self.answer(client, message if run.foreground else whole)
         kept = run.take_back()
         run.close()
         del self.runs[run.name]
-        self.finished[run.name] = message
+        self.finished[run.name] = whole
         while len(self.finished) > 20:
             del self.finished[next(iter(self.finished))]
         if not run.container:

@@ -16,6 +16,7 @@ def keep(home: Home, request: dict[str, Any], message: dict[str, Any]) -> None:
     """
     record = {key: message[key] for key in _KEPT if key in message}
     record |= {"name": request["name"], "image": request.get("spec", {}).get("image", ""), "spec": request.get("spec")}
+    record |= {"plan": request["plan"]} if "plan" in request else {"trace": []}
     with suppress(OSError, SandboxError):
         home.write_record(record, "" if request.get("keep") else request.get("log", ""))
 

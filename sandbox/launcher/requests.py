@@ -8,7 +8,7 @@ import signal
 import socket
 from typing import NoReturn
 
-from ..errors import AlreadyExists, NotFound, WrongState
+from ..errors import AlreadyExists, InvalidOption, NotFound, WrongState
 from ..primitives import cgroups
 from . import records
 from .launcher import Handler, Launcher
@@ -50,13 +50,21 @@ def find(launcher: Launcher, message: Message) -> Run:
     return run
 
 
+def checked(number: object) -> int:
+    """A signal's number. Raises InvalidOption."""
+    if not isinstance(number, int) or number not in range(1, signal.NSIG):
+        raise InvalidOption(f"there is no signal {number!r}", cure=f"choose a number from 1 to {signal.NSIG - 1}")
+    return number
+
+
 def send_signal(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message:
     """Send a signal to the first process; SIGKILL ends all."""
     run = find(launcher, message)
-    if message["signal"] == signal.SIGKILL:
+    number = checked(message["signal"])
+    if number == signal.SIGKILL:
         launcher.kill(run, "signal 9")
     else:
-        run.kill(message["signal"])
+        run.kill(number)
     return {"event": "done"}
 
 
@@ -65,7 +73,7 @@ def stop(launcher: Launcher, message: Message, fds: list[int], client: socket.so
     run = find(launcher, message)
     run.waiting.append(client)
     run.stopping = "stopped"
-    number, seconds = message.get("signal", signal.SIGTERM), message.get("timeout", 10.0)
+    number, seconds = checked(message.get("signal", signal.SIGTERM)), message.get("timeout", 10.0)
     if cgroups.frozen(run.cgroups):
         cgroups.thaw(run.cgroups)
     run.kill(number)

@@ -63,7 +63,7 @@ class Run:
             syscalls.observe(observe)
             chosen = [step.choose(self.world) for step in outside]
             self.undo = ledger.intend(self.name, {**self._facts(), **stamp}, chosen)
-            for step in chosen:
+            for number, step in enumerate(chosen):
                 if isinstance(step, cgroups.JoinCgroups):
                     self.cgroups = step.directories
                 if step.name == "Go":
@@ -71,9 +71,9 @@ class Run:
                     ledger.add(self.name, self.identity())
                     hold(self)
                 if isinstance(step, (Clone, Enter)):
-                    self._bear(step, nursery, observe)
+                    self._bear(number, step, nursery, observe)
                 else:
-                    inside.run(step, self.world, ["outside", str(step)], self.rows)
+                    inside.run(step, self.world, ["outside", number], self.rows)
                 if isinstance(step, Clone):
                     self.kind = step
         except BaseException as error:
@@ -83,12 +83,12 @@ class Run:
             for fd in self.world.streams:
                 os.close(fd)
 
-    def _bear(self, step: Step, nursery: Nursery, observe: bool) -> None:
+    def _bear(self, number: int, step: Step, nursery: Nursery, observe: bool) -> None:
         """Have the child born and tell it its work."""
         start = time.monotonic_ns()
         newborn, how = nursery.bear(step, observe)
         self.world.pid, self.world.pidfd, self.world.wire, calls = newborn
-        self.rows.append(["outside", str(step), start, time.monotonic_ns(), how, calls])
+        self.rows.append(["outside", number, start, time.monotonic_ns(), how, calls])
         work = {"do": "become", "steps": self.request["plan"]["inside"], "calls": observe}
         protocol.send(self.wire, work, self.world.streams)
         self.wire.setblocking(False)
@@ -163,8 +163,7 @@ class Run:
                     self.rows[-1][3] = time.monotonic_ns()
                 return False
             if "trace" in message:
-                steps = self.request["plan"]["inside"]
-                self.rows += [[lane, str(Step.from_json(steps[number])), *rest] for lane, number, *rest in message["trace"]]
+                self.rows += message["trace"]
                 self.running = True
             if "failed" in message:
                 self.failure, self.running = message["failed"], False
@@ -220,8 +219,6 @@ class Run:
         message: dict[str, Any] = {"event": "exited", "name": self.name, "trace": self.rows, "begun": self.begun}
         message |= {"ended": time.time(), **outcome(status)}
         message["reason"] = self._reason(message)
-        if "spec" in self.request:
-            message["spec"] = self.request["spec"]
         return message | ({"event": "failed", "error": self.failure} if self.failure else {})
 
     def take_back(self) -> dict[str, Any]:

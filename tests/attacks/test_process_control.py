@@ -16,6 +16,7 @@ import sandbox
 from sandbox.errors import WrongState
 from sandbox.home import home as open_home
 from sandbox.launcher import client
+from sandbox.linux import files
 from tests.attacks.hostile import refusal
 
 #: A process with the number that is asked for, if it is free: clone3(2) with set_tid. It says when it is there.
@@ -214,3 +215,29 @@ def test_an_exec_that_leaves_writers_behind_returns(home: Path) -> None:
     assert done.exit_code == 4
     assert time.monotonic() - begun < 5
     box.destroy(force=True)
+
+
+def test_the_keeper_outlives_a_launcher_that_died_without_hearing_it_out(home: Path) -> None:
+    """Row 66: a word to somebody who dies comes back as ECONNRESET. The exit that it was about is not lost."""
+    first, second = (sandbox.Container.create(name, "busybox", ["sleep", "60"]) for name in ("first", "second"))
+    for box in (first, second):
+        box.start()
+    before, _ = client.ask(open_home(), {"do": "hello"})
+    pid = first.info().pid
+    assert pid
+    os.kill(before["pid"], signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    while os.path.exists(f"/proc/{pid}"):
+        time.sleep(0.001)
+    os.kill(before["keeper"], signal.SIGSTOP)
+    os.kill(before["pid"], signal.SIGKILL)
+    while not files.is_zombie(before["pid"]):
+        time.sleep(0.001)
+    os.kill(before["keeper"], signal.SIGCONT)
+    assert first.wait().exit_code == 137
+    after, _ = client.ask(open_home(), {"do": "hello"})
+    assert after["keeper"] == before["keeper"]
+    assert after["pid"] != before["pid"]
+    assert second.state == "RUNNING"
+    for box in (first, second):
+        box.destroy(force=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import sandbox
+from sandbox.errors import NotPossibleHere
 from sandbox.launcher import client
 from sandbox.linux import files
 from sandbox.primitives import cgroups
@@ -113,6 +114,16 @@ def test_layers_lie_on_one_another(tmp_path: Path) -> None:
         layers.append(str(tmp_path / f"{number}"))
     spec = replace(spec, root=replace(spec.root, layers=(*spec.root.layers, *layers)))
     assert sandbox.run(spec).text == "4\n5\n"
+
+
+def test_a_shelf_on_tmpfs_is_refused_before_linux_6_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files can't be seen through an id map there."""
+    monkeypatch.setenv("SANDBOX_HOME", "/dev/shm/shelf")
+    if RELEASE >= (6, 3):
+        assert sandbox.run("busybox", "echo ran").text == "ran\n"
+    else:
+        with pytest.raises(NotPossibleHere, match="id map"):
+            sandbox.run("busybox", "echo ran")
 
 
 # --- limits ---------------------------------------------------------------------------------------------------------

@@ -89,6 +89,12 @@ class Shelf:
             os.kill(pid, signal.SIGKILL)
         until(lambda: not set(pids) & set(processes(self.home.runtime)), f"{pids} should be dead")
 
+    def ended(self) -> bool:
+        """Let launcher and keeper end; whether they have."""
+        with suppress(LauncherLost):
+            client.end(self.home)
+        return not processes(self.home.runtime)
+
     def left(self) -> list[str]:
         """What the kernel still holds of containers of this shelf, after the next call had its chance to repair."""
         entries = [entry["name"] for entry in sandbox.ledger()]
@@ -119,7 +125,5 @@ def shelf(home: Path) -> Iterator[Shelf]:
     for info in sandbox.containers(all=False):
         sandbox.Container(info.name).kill()
     made.assert_clean()
-    with suppress(LauncherLost):
-        client.ask(made.home, {"do": "end"})
-    until(lambda: not processes(made.home.runtime), "the keeper should end")
-    assert not os.path.exists(made.home.runtime)
+    until(made.ended, "launcher and keeper should end")
+    assert not os.path.exists(f"{made.home.runtime}/socket")

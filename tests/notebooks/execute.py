@@ -1,4 +1,4 @@
-"""Run a notebook from top to bottom, as Jupyter would: `python execute.py NOTEBOOK RESULT`, with no kernel but this Python's own."""
+"""Run a notebook from top to bottom, by the kernel of this very Python: `python execute.py NOTEBOOK RESULT`."""
 
 import sys
 

@@ -1,0 +1,103 @@
+"""A thousand starts: what launcher and keeper hold stays as it was."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+import sandbox
+from sandbox.linux import files
+from tests.conftest import OWN_GROUPS
+from tests.launcher.conftest import Shelf, processes, until
+
+pytestmark = pytest.mark.needs_userns
+
+
+def private_bytes(pid: int) -> int:
+    """What only this process has in memory. proc_pid_smaps(5)"""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(kib) << 10 for kib in re.findall(r"^Private_\w+:\s+(\d+) kB", text, re.MULTILINE))
+
+
+def measure(shelf: Shelf) -> dict[str, int]:
+    """Everything that could grow, after launcher and keeper have done all they were asked."""
+    launcher, keeper = shelf.launcher, shelf.keeper
+    everybody = [int(pid) for pid in os.listdir("/proc") if pid.isdigit()]
+    found = {"zombies of the keeper": 0}
+    for pid in everybody:
+        try:
+            found["zombies of the keeper"] += files.parent(pid) == keeper and files.is_zombie(pid)
+        except OSError:
+            continue
+    for name, pid in (("launcher", launcher), ("keeper", keeper)):
+        found[f"{name} fds"] = len(os.listdir(f"/proc/{pid}/fd"))
+        found[f"{name} mounts"] = len(files.read(f"/proc/{pid}/mountinfo").splitlines())
+    mark = os.path.basename(shelf.home.runtime)
+    found["cgroups"] = sum(mark in folder for own in OWN_GROUPS for folder, _, _ in os.walk(own))
+    found["ledger"] = len(os.listdir(f"{shelf.home.runtime}/ledger"))
+    found["files on tmpfs"] = sum(len(names) for _, _, names in os.walk(shelf.home.runtime))
+    found["processes"] = len(processes(shelf.home.runtime))
+    found["records"] = len(os.listdir(f"{shelf.home.path}/records"))
+    found["logs"] = len(os.listdir(shelf.home.cache))
+    found["own fds"] = len(os.listdir("/proc/self/fd"))
+    return found
+
+
+def start(shelf: Shelf, number: int) -> None:
+    """One of the ways to start, and sometimes to fail."""
+    name = shelf.name()
+    kind = number % 20
+    if kind == 0:
+        with pytest.raises(sandbox.errors.KernelRefused):
+            sandbox.run("busybox", ["/no/such/program"], name=name)
+    elif kind == 1:
+        with pytest.raises(sandbox.errors.SandboxError):
+            sandbox.run("busybox", "true", name=name, without=("MapIds",))
+    elif kind == 2:
+        box = sandbox.Container.create(name, "busybox", shelf.script("echo out; sleep 60"))
+        box.start()
+        assert box.exec("echo in").text == "in\n"
+        box.kill()
+        box.destroy()
+    elif kind == 3:
+        job = sandbox.spawn("busybox", shelf.script("sleep 60; true"), name=name)
+        job.poll(0.005)
+        job.abandon()
+    elif kind == 4:
+        sandbox.run("busybox", "echo on a terminal", name=name, tty=True)
+    else:
+        assert sandbox.run("busybox", ["true"], name=name).exit_code == 0
+
+
+@pytest.mark.slow
+def test_a_thousand_starts_leave_nothing_behind(shelf: Shelf) -> None:
+    for number in range(100):
+        start(shelf, number)
+    before, launcher, keeper = measure(shelf), shelf.launcher, shelf.keeper
+    memory = private_bytes(launcher), private_bytes(keeper)
+    for number in range(1000):
+        start(shelf, number)
+    until(lambda: measure(shelf) == before, f"{before} should be {measure(shelf)}")
+    assert (shelf.launcher, shelf.keeper) == (launcher, keeper)
+    grown = private_bytes(launcher) - memory[0], private_bytes(keeper) - memory[1]
+    assert grown[0] < 600 << 10, f"the launcher grew by {grown[0] >> 10} KiB in 1,000 starts"
+    assert grown[1] < 200 << 10, f"the keeper grew by {grown[1] >> 10} KiB in 1,000 starts"
+
+
+@pytest.mark.slow
+def test_a_hundred_detached_containers_at_once_cost_little_and_leave_nothing(shelf: Shelf) -> None:
+    boxes = [sandbox.Container.create(shelf.name(), "busybox", shelf.script("sleep 60; true")) for _ in range(100)]
+    sandbox.run("busybox", "true", name=shelf.name())
+    launcher, keeper = shelf.launcher, shelf.keeper
+    before = private_bytes(launcher) + private_bytes(keeper)
+    for box in boxes:
+        box.start()
+    assert len(sandbox.containers(all=False)) == 100
+    each = (private_bytes(launcher) + private_bytes(keeper) - before) // 100
+    assert each < 64 << 10, f"{each} bytes for each container"
+    for box in boxes:
+        box.kill()
+    shelf.assert_clean()
+    fds = len(os.listdir(f"/proc/{keeper}/fd"))
+    assert fds < 20, f"the keeper still holds {fds} descriptors"
