@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import host, lxc, options, values
     from .container import Container, launch
-    from .errors import InvalidOption, NotFound, SandboxError
+    from .errors import InvalidOption, KernelRefused, NotFound, SandboxError
     from .job import Job, Result
     from .listing import Info, containers, ledger
     from .spec import Spec
@@ -21,17 +21,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Container": "container", "launch": "container", "InvalidOption": "errors", "NotFound": "errors",
-    "SandboxError": "errors", "Job": "job", "Result": "job", "Info": "listing", "containers": "listing", "ledger": "listing",
-    "Spec": "spec", "plan": "starting", "run": "starting", "spawn": "starting", "spec_for": "starting",
+    "Container": "container", "launch": "container", "InvalidOption": "errors", "KernelRefused": "errors",
+    "NotFound": "errors", "SandboxError": "errors", "Job": "job", "Result": "job", "Info": "listing",
+    "containers": "listing", "ledger": "listing", "Spec": "spec", "plan": "starting", "run": "starting",
+    "spawn": "starting", "spec_for": "starting",
 }  # fmt: skip
 
 #: Modules that are handed on whole.
 _ROOMS = ("host", "lxc", "options", "values")
 
 __all__ = [
-    "Container", "Info", "InvalidOption", "Job", "NotFound", "Result", "SandboxError", "Spec", "containers", "host", "launch",
-    "ledger", "lxc", "options", "plan", "run", "spawn", "spec_for", "values",
+    "Container", "Info", "InvalidOption", "Job", "KernelRefused", "NotFound", "Result", "SandboxError", "Spec", "containers",
+    "host", "launch", "ledger", "lxc", "options", "plan", "run", "spawn", "spec_for", "values",
 ]  # fmt: skip
 
 

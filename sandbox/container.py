@@ -182,7 +182,10 @@ class Container:
         return self.stop(0.0, signals.SIGKILL)
 
     def wait(self) -> Result:
-        """Wait until it ends; at once, if it has. Raises NotFound when nothing is known of a run of it."""
+        """Wait until it ends; at once, if it has. Raises NotFound when nothing is known of a run of it.
+
+        What the kernel does not take back by itself is undone just after this returns; `sandbox.ledger()` waits for it.
+        """
         reply, _ = client.ask(self.home, {"do": "wait", "name": self.name})
         return self._result(reply)
 

@@ -273,7 +273,9 @@ class Job:
 
     @property
     def trace(self) -> Trace:
-        return Trace((self._ended or {}).get("trace", []), self.plan)
+        ended = self._ended or {}
+        plan = ended.get("plan", self.plan)  # who attached to it did not start it
+        return Trace(ended.get("trace", []), plan) if plan else Trace()
 
     def result(self, stdout: bytes = b"", stderr: bytes = b"") -> Result:
         """How it ended. Raises what kept it from starting."""

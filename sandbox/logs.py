@@ -28,7 +28,9 @@ class LogWriter:
         with contextlib.suppress(OSError):
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             self._size = os.fstat(self._fd).st_size
-            if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":  # who wrote it was killed in the middle of a line
+            if (
+                self._size and os.pread(self._fd, 1, self._size - 1) != b"\n"
+            ):  # who wrote it was killed in the middle of a line
                 self._size = os.pread(self._fd, self._size, 0).rfind(b"\n") + 1
                 os.ftruncate(self._fd, self._size)
 

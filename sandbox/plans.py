@@ -143,18 +143,18 @@ def compile(spec: Spec, where: Where = Where()) -> Plan:
 def outside(spec: Spec, where: Where) -> Iterable[Step]:
     """What the launcher does on the host."""
     mapped = "user" in spec.namespaces
+    group = where.group or spec.name
+    yield Clone(spec.namespaces)  # the child is born in them, does what needs nobody else, and waits
     if mapped and where.privileged and not spec.uid_mappings:
         yield ClaimIds(spec.name)
-    group = where.group or spec.name
     yield from limits(spec, group)
-    yield Clone(spec.namespaces)  # the child is born in them, and waits
     if mapped:
         yield MapIds(*id_rows(spec), helper=where.newuidmap)
         if where.privileged:
             yield GiveStreams()
-    yield JoinCgroups(group, pinned(spec))
     if where.privileged:
         yield from trees(spec, idmap=mapped)
+    yield JoinCgroups(group, pinned(spec))
     yield Go()  # the one barrier
 
 
@@ -163,12 +163,17 @@ def inside(spec: Spec, where: Where) -> Iterable[Step]:
     mapped = "user" in spec.namespaces
     own = set(spec.namespaces)
     many_ids = where.privileged or where.newuidmap
-    yield WaitForGo()
+    yield MakePrivate()  # or every mount below would show on the host
+    if "uts" in own:
+        yield SetHostname(spec.hostname or spec.name)
+    if "network" in own:
+        yield BringUpLoopback()
+    yield DropBoundingSet(spec.process.capabilities)
+    yield WaitForGo()  # until here nothing was needed from outside
     if mapped:
         yield BecomeRoot(groups=many_ids)
     if "cgroup" in own:
         yield UnshareCgroupNamespace()
-    yield MakePrivate()  # or every mount below would show on the host
     if not where.privileged:
         yield from trees(spec, idmap=False)  # an ordinary user may take them only in here; and now: the scratch hides /tmp
     yield MountScratch(spec.root.size)
@@ -181,16 +186,11 @@ def inside(spec: Spec, where: Where) -> Iterable[Step]:
     yield PivotRoot()
     if spec.root.readonly:
         yield ReadOnlyRoot()
-    if "uts" in own:
-        yield SetHostname(spec.hostname or spec.name)
-    if "network" in own:
-        yield BringUpLoopback()
     yield from become(spec, spec.process, many_ids)
 
 
 def become(spec: Spec, process: Process, many_ids: bool) -> Iterable[Step]:
     """Give up what the program must not have, and become it."""
-    yield DropBoundingSet(process.capabilities)
     filtered = spec.seccomp != "unconfined"
     if filtered and not process.no_new_privileges:
         # Without no_new_privs, only who has CAP_SYS_ADMIN may load a filter: so before the capabilities go.
@@ -291,5 +291,11 @@ def compile_exec(spec: Spec, process: Process, running: Running, where: Where = 
     console = [OpenConsole(bind=False)] if process.terminal else []
     return Plan(
         (Enter(running.pid, running.start_time, spec.namespaces), *join, *give, Go()),
-        (WaitForGo(), *root, *console, *become(spec, replace(process, init=False), many_ids)),
+        (
+            DropBoundingSet(process.capabilities),
+            WaitForGo(),
+            *root,
+            *console,
+            *become(spec, replace(process, init=False), many_ids),
+        ),
     )

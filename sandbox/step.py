@@ -10,6 +10,8 @@ import dataclasses
 import socket
 from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
+from .errors import WrongState
+
 Lane = Literal["outside", "inside"]
 
 #: A list longer than this is shown in part.
@@ -35,6 +37,13 @@ class World:
         self.console = -1  # inside: the master of the console, to be sent outside
         self.home = ""  # inside: the home directory of the user who was become
         self.wire: socket.socket | None = None  # to the other lane
+
+    def take(self, tree: str) -> int:
+        """The tree of that name, which is then the caller's. Raises WrongState when nobody made it."""
+        try:
+            return self.trees.pop(tree)
+        except KeyError:
+            raise WrongState(f"there is no tree {tree!r} to attach", cure="OpenTree was left out: put it before") from None
 
     def at(self, path: str) -> str:
         """A path of the container, as it is reached right now."""

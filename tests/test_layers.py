@@ -174,7 +174,9 @@ def test_no_file_is_longer_than_a_reader_likes(tracked: list[Path]) -> None:
     code = [path for path in tracked if path.suffix in (".py", ".c", ".js")]
     assert code
     lengths = {path: (REPOSITORY / path).read_text().count("\n") for path in code}
-    long = [f"{path}: {lines} lines" for path, lines in lengths.items() if lines > 320]
+    long = [
+        f"{path}: {lines} lines" for path, lines in lengths.items() if lines > 320 and path.parts[:2] != ("notebooks", "src")
+    ]
     assert not long, f"two rooms in one? at most 320 lines: {'; '.join(long)}"
 
 

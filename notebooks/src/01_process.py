@@ -342,7 +342,7 @@ for lane in ("outside", "inside"):
     for step in getattr(plan, lane):
         name = f"{step.name} {getattr(step, 'destination', '')}"
         purpose = step.__doc__.split(":")[0].split(". ")[0]
-        print(f"  {name:29}{textwrap.shorten(purpose, 80, placeholder=' …')}")
+        print(f"  {name:29}{textwrap.shorten(purpose, 66, placeholder=' …')}")
 
 # %% [markdown] id="trace-intro"
 # Read it aloud. **Outside**, a small helper program claims ids and sets limits, where it may. `Clone`
@@ -452,7 +452,7 @@ for step in dict.fromkeys(step.name for step in plan):
         different = [key for key in whole if now.get(key) != whole[key]]
         now = ", ".join(f"{key} {whole[key]} → {now.get(key, '?')}" for key in different)
     changes[step] = now
-    print(f"{step:24}{textwrap.shorten(now or '-', 80, placeholder=' …')}")
+    print(f"{step:24}{textwrap.shorten(now or '-', 72, placeholder=' …')}")
 
 assert changes["SetNoNewPrivileges"].startswith("refused: InstallSeccomp")
 assert changes["InstallSeccomp"] == "Seccomp 2 → 0"
@@ -482,7 +482,7 @@ assert changes["SetLimits"] == ("processes 7 → 9" if LIMITS else "")
 # %% id="exec"
 joined = sleeper.exec("readlink /proc/self/ns/uts; readlink /proc/1/ns/uts")
 steps = [entry.step.partition("(")[0] for entry in joined.trace]
-print(textwrap.fill(" → ".join(steps), 110))
+print(textwrap.fill(" → ".join(steps), 96))
 
 assert "Enter" in steps
 assert not {"Clone", "PivotRoot", "SetHostname", "MountOverlay"} & set(steps)

@@ -8,7 +8,9 @@ Only these steps are applied here: Clone and Enter. Parent of the children is th
 """
 
 import os
+import select
 import socket
+from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
 from ..errors import LauncherLost, SandboxError, from_json
@@ -88,8 +90,11 @@ class Nursery:
             self.on_spare()
         if self.spare and self.spare[0] == step and not observe:  # who wants to see every call wants to see a birth
             (_, newborn), self.spare = self.spare, None
-            return newborn, f"pid {newborn.pid}, born ahead of time"
-        protocol.send(self.wire, {"step": step.to_json(), "calls": observe})
+            if not select.select([newborn.pidfd], [], [], 0)[0]:  # else somebody killed it while it waited
+                return newborn, f"pid {newborn.pid}, born ahead of time"
+            newborn.wire.close()
+            os.close(newborn.pidfd)
+        self._order(step, observe)
         newborn = self._collect()
         return newborn, f"pid {newborn.pid}"
 
@@ -101,8 +106,9 @@ class Nursery:
             self.spare[1].wire.close()  # it ends by itself
             os.close(self.spare[1].pidfd)
             self.spare = None
-        self.coming = step, work
-        protocol.send(self.wire, {"step": step.to_json(), "calls": False})
+        with suppress(LauncherLost):  # then the end of the wire tells, and another nursery is made
+            self._order(step, False)
+            self.coming = step, work
 
     def on_spare(self) -> None:
         """The spare is born: let it practise. Raises LauncherLost when the cradle was killed: make another Nursery."""
@@ -115,12 +121,19 @@ class Nursery:
             return  # the next start will say why
         if coming:
             self.spare = coming[0], newborn
-            protocol.send(newborn.wire, {"do": "rehearse", "steps": coming[1]})
+            with suppress(BrokenPipeError):  # it was killed, which is seen when it is needed
+                protocol.send(newborn.wire, {"do": "rehearse", "steps": coming[1]})
+
+    def _order(self, step: Step, observe: bool) -> None:
+        try:
+            protocol.send(self.wire, {"step": step.to_json(), "calls": observe})
+        except BrokenPipeError:
+            raise LauncherLost("the cradle was killed", cure="start it again: another is made") from None
 
     def _collect(self) -> Newborn:
         reply, fds = protocol.receive(self.wire)
         if reply is None:
-            raise LauncherLost("the cradle was killed while it forked", cure="start it again")
+            raise LauncherLost("the cradle was killed while it forked", cure="start it again: another is made")
         if "error" in reply:
             raise from_json(reply["error"])
         return Newborn(reply["pid"], fds[0], socket.socket(fileno=fds[1]), reply["calls"])

@@ -27,6 +27,7 @@ def main(wire: socket.socket, own_namespaces: dict[str, str]) -> NoReturn:
     world = World()
     world.pid = 0
     world.wire = socket.socket(fileno=WIRE)
+    shared = {kind for kind, name in read_namespaces().items() if own_namespaces.get(kind) == name}
     while True:
         work, streams = protocol.receive(world.wire)
         if work is None:
@@ -37,7 +38,6 @@ def main(wire: socket.socket, own_namespaces: dict[str, str]) -> NoReturn:
         for standard, fd in enumerate(streams):
             os.dup2(fd, standard)
             os.close(fd)
-        shared = {kind for kind, name in read_namespaces().items() if own_namespaces.get(kind) == name}
         become(work["steps"], world, shared, work["calls"])
 
 
@@ -46,7 +46,6 @@ def rehearse(steps: list[dict[str, Any]]) -> None:
     for data in steps:
         Step.from_json(data)
     json.dumps([["inside", time.monotonic_ns(), steps]])
-    read_namespaces()
     syscalls.take_calls()
 
 
@@ -101,6 +100,7 @@ def refusal(step: Step, error: BaseException, world: World) -> SandboxError:
         condition, cure = step.explain(error, world)
     except OSError:
         condition, cure = "", ""
-    call = getattr(error, "call", step.man.partition("(")[0])
+    name, _, section = step.man.partition("(")  # "mount(2)": made by `os`, which does not tell its calls
+    call = getattr(error, "call", name if section.startswith("2") else "the kernel")
     path = error.filename if isinstance(error.filename, str) else ""
     return KernelRefused(step.name, call, error.errno or 0, path=path, condition=condition, cure=cure)

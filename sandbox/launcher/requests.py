@@ -37,6 +37,8 @@ def start(launcher: Launcher, message: Message, fds: list[int], client: socket.s
         raise AlreadyExists(f"a container called {name!r} is running", cure="choose another name, or stop that one")
     if message.get("in") and message["in"] not in launcher.runs:
         raise NotFound(f"no container called {message['in']!r} is running")
+    if message.get("in") and cgroups.frozen(launcher.runs[message["in"]].cgroups):
+        raise WrongState(f"the container {message['in']!r} is frozen", cure="unfreeze it first")
     run = Run(name, message, client)
     streams, fds[:] = fds[:], []
     run.start(streams, launcher.ledger, launcher.stamp, launcher.nursery, launcher.hold)

@@ -38,6 +38,7 @@ class Run:
         self.world = World()
         self.rows: list[list[Any]] = []
         self.cgroups: Directories = ()
+        self.oom_kills = 0  # how many there had been in the container before
         self.undo: list[dict[str, Any]] = []
         self.log = logs.LogWriter(request.get("log", ""))
         self.spools: dict[int, Spool] = {}  # a detached container's streams, by the end that is read
@@ -66,6 +67,8 @@ class Run:
             for number, step in enumerate(chosen):
                 if isinstance(step, cgroups.JoinCgroups):
                     self.cgroups = step.directories
+                if step.name == "Go" and self.container:
+                    self.oom_kills = cgroups.oom_kills(self.cgroups)
                 if step.name == "Go":
                     # The last moment: from here on a container runs, and whoever comes after us must know it.
                     ledger.add(self.name, self.identity())
@@ -237,7 +240,7 @@ class Run:
 
     def _reason(self, message: dict[str, Any]) -> str:
         killed = message["exit_code"] == 128 + signal.SIGKILL
-        if killed and not self.container and not self.stopping and (kills := cgroups.oom_kills(self.cgroups)):
+        if killed and not self.stopping and (kills := cgroups.oom_kills(self.cgroups) - self.oom_kills) > 0:
             return f"oom {kills}"
         return self.stopping or str(message.get("reason", ""))
 

@@ -1,4 +1,4 @@
-"""A stream on its way from a container's pipe into its log. Whoever carries it may be killed: no byte is lost or written twice.
+"""A stream on its way from a pipe into a log. Whoever carries it may be killed: no byte is lost or written twice.
 
     pipe ── splice(2) ──► memfd ──► log, each piece with its place in the memfd
 

@@ -56,6 +56,11 @@ class MakeDev(Step):
         for name, target in LINKS.items():
             os.symlink(target, f"{dev}/{name}")
 
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        if not world.root:
+            return "there is no new root: this is still the old one, whose /dev was just hidden", "MountOverlay was left out"
+        return "", ""
+
     @staticmethod
     def _make(folder: str) -> str:
         """The nodes, in a file system that is mounted outside of the new root."""

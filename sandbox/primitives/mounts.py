@@ -27,31 +27,27 @@ def open_mount_point(root: str, path: str, *, directory: bool = True) -> int:
     The last part may not be a symbolic link; those before it may, and are followed as the container would.
     """
     parts = [part for part in path.split("/") if part]
-    here = os.open(root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    base = here
+    opened = [os.open(root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
     try:
         for i, part in enumerate(parts):
             last = i == len(parts) - 1
             so_far = "/".join(parts[: i + 1])
             flags = os.O_PATH | (os.O_NOFOLLOW if last else os.O_DIRECTORY)
             try:
-                step = syscalls.openat2(base, so_far, flags)
+                here = syscalls.openat2(opened[0], so_far, flags)
             except FileNotFoundError:
-                _make(here, part, directory or not last)
-                step = syscalls.openat2(base, so_far, flags)
-            if here != base:
-                os.close(here)
-            here = step
+                _make(opened[-1], part, directory or not last)
+                here = syscalls.openat2(opened[0], so_far, flags)
+            opened.append(here)
+        mode = os.fstat(opened[-1]).st_mode
+        if stat.S_ISLNK(mode) or stat.S_ISDIR(mode) != directory:
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "a directory" if stat.S_ISDIR(mode) else "not a directory"
+            raise KernelRefused("mount point", "openat2", 20, path=path, condition=f"in this image {path} is {kind}",
+                                cure="an image whose mount points are links is not used")  # fmt: skip
+        return opened.pop()
     finally:
-        if here != base:
-            os.close(base)
-    mode = os.fstat(here).st_mode
-    if stat.S_ISLNK(mode) or stat.S_ISDIR(mode) != directory:
-        os.close(here)
-        kind = "a symbolic link" if stat.S_ISLNK(mode) else "a directory" if stat.S_ISDIR(mode) else "not a directory"
-        raise KernelRefused("mount point", "openat2", 20, path=path, condition=f"in this image {path} is {kind}",
-                            cure="an image whose mount points are links is not used")  # fmt: skip
-    return here
+        for fd in opened:
+            os.close(fd)
 
 
 def _make(parent: int, name: str, directory: bool) -> None:
@@ -115,7 +111,7 @@ class OpenTree(Step):
         place = syscalls.openat2(c.AT_FDCWD, self.path, os.O_PATH, resolve=c.RESOLVE_NO_SYMLINKS)
         try:
             flags = c.OPEN_TREE_CLONE | c.AT_EMPTY_PATH | (c.AT_RECURSIVE if self.recursive else 0)
-            tree = syscalls.open_tree("", flags, place)
+            tree = world.trees[self.tree] = syscalls.open_tree("", flags, place)
         finally:
             os.close(place)
         wanted = sum(ATTRIBUTES[word] for word in self.options if word in ATTRIBUTES)
@@ -132,14 +128,14 @@ class OpenTree(Step):
                 os.close(userns)
         if not mapped:
             syscalls.mount_setattr(tree, wanted, propagation=c.MS_PRIVATE, recursive=self.recursive)
-        world.trees[self.tree] = tree
         return "not through an id map: its file system can't" if self.idmap and not mapped else ""
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         if error.errno == 22 and self.idmap:
-            kind = next((m.fstype for m in reversed(list(files.mountinfo())) if self.path.startswith(m.mount_point)), "?")
+            if not files.read(f"/proc/{world.pid}/uid_map"):
+                return "the child's user namespace has no id map yet", "MapIds was left out: it must come first"
             return (
-                f"{self.path} lies on {kind}, which can't be seen through an id map",
+                f"{self.path} lies on {files.fs_type(self.path)}, which can't be seen through an id map",
                 "use a folder on ext4, xfs, btrfs or (Linux 6.3) tmpfs",
             )
         if error.errno == errno.ELOOP:
@@ -161,7 +157,7 @@ class AttachTree(Step):
     destination: str
 
     def apply(self, world: World) -> None:
-        tree = world.trees.pop(self.tree)
+        tree = world.take(self.tree)
         point = open_mount_point(world.root, self.destination, directory=stat.S_ISDIR(os.fstat(tree).st_mode))
         try:
             syscalls.move_mount(tree, "", point)
@@ -238,12 +234,15 @@ class Mask(Step):
 
     @staticmethod
     def _mask(path: str, null: int) -> bool:
+        # Looked at first: a bind mount that fails is taken back with synchronize_rcu, and that may take 3 ms.
         try:
-            syscalls.mount(f"/proc/self/fd/{null}", path, None, c.MS_BIND)
+            directory = stat.S_ISDIR(os.stat(path).st_mode)
         except FileNotFoundError:
             return False
-        except NotADirectoryError:  # a file can't be bound over a directory
+        if directory:  # a file can't be bound over it
             syscalls.mount("tmpfs", path, "tmpfs", c.MS_RDONLY | c.MS_NOSUID | c.MS_NODEV | c.MS_NOEXEC, "size=0,nr_inodes=1")
+        else:
+            syscalls.mount(f"/proc/self/fd/{null}", path, None, c.MS_BIND)
         return True
 
 
@@ -295,9 +294,11 @@ class PivotRoot(Step):
             return f"the mount of / is shared (mountinfo: {top.line})", "MakePrivate was left out: put it first"
         if error.errno == 22 and top and top.fstype == "rootfs":
             return "/ is the initial ramfs, which can't be moved", "boot with a real root file system (switch_root)"
+        if not world.root:
+            return "there is no new root yet", "MountOverlay was left out: it makes the new root"
         if error.errno in (22, 16) and world.root not in points:
             return (
-                f"{world.root or '/'} is no mount point of its own",
+                f"{world.root} is no mount point of its own",
                 "MountOverlay was left out: the new root must be a mount",
             )
         return "", ""

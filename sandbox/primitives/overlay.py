@@ -40,7 +40,7 @@ class MountOverlay(Step):
 
     @staticmethod
     def _attach(world: World, name: str) -> None:
-        tree = world.trees.pop(name)
+        tree = world.take(name)
         os.mkdir(f"{world.scratch}/{name}")
         syscalls.move_mount(tree, f"{world.scratch}/{name}")
         os.close(tree)
@@ -70,6 +70,10 @@ class MountOverlay(Step):
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         if error.errno == 1:
             return "overlay in a user namespace needs Linux 5.11", "use a newer kernel, or run as root with --userns host"
+        if not world.scratch:
+            return "there is no scratch file system to put the new root together in", "MountScratch was left out"
+        if error.errno in (13, 75):  # EACCES, EOVERFLOW
+            return "this process is nobody in its user namespace, and may make no file", "MapIds or BecomeRoot was left out"
         if error.errno == 19:
             return "this kernel has no overlay file system (/proc/filesystems)", "modprobe overlay"
         if error.errno == 22 and len(self.layers) > 300:

@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import stat
+import struct
 from contextlib import suppress
 
 from ..errors import InvalidOption, KernelRefused, NotFound
@@ -111,7 +112,11 @@ class ChangeDirectory(Step):
     def apply(self, world: World) -> None:
         os.chdir(self.path)
         # CVE-2024-21626: through a leaked descriptor one could stand outside of the root. Then the path has no "/" in front.
-        if not os.getcwd().startswith("/"):
+        try:
+            inside = os.getcwd().startswith("/")
+        except FileNotFoundError:  # what the C library makes of that. getcwd(3)
+            inside = False
+        if not inside:
             raise KernelRefused("ChangeDirectory", "getcwd", 2, path=self.path, condition="it lies outside of the root")
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
@@ -214,8 +219,14 @@ def _interpreter(path: str) -> str:
         return "?"
     if head.startswith(b"#!"):
         return (head[2:].split(b"\n", 1)[0].split() or [b""])[0].decode("utf-8", "replace")
-    start = head.find(b"/lib")  # PT_INTERP lies in the first page: elf(5)
-    return head[start:].split(b"\0", 1)[0].decode("utf-8", "replace") if head.startswith(b"\x7fELF") and start > 0 else "?"
+    if not head.startswith(b"\x7fELF\x02\x01") or len(head) < 64:
+        return "?"
+    table, size, count = *struct.unpack_from("<Q", head, 32), *struct.unpack_from("<HH", head, 54)
+    for place in range(table, min(table + size * count, len(head) - 56 + 1), size or 56):  # program headers: elf(5)
+        kind, start = struct.unpack_from("<I4xQ", head, place)
+        if kind == 3:  # PT_INTERP
+            return head[start:].split(b"\0", 1)[0].decode("utf-8", "replace")
+    return "?"
 
 
 def _become_init() -> None:

@@ -10,6 +10,7 @@ from tests.guest.kernel import Kernel
 #: Seconds after which a guest is given up. It takes about a third of that beside other work.
 PATIENCE = 420.0
 
+# One processor: with two, both once spun for ever in a kernel that was rewriting its own code; and it is no faster.
 _QEMU = (
     "qemu-system-x86_64", "-machine", "pc,vmport=off,usb=off,hpet=off", "-accel", "tcg", "-cpu", "qemu64",
     "-m", "768", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
@@ -24,12 +25,13 @@ _KERNEL = (
 
 @contextlib.contextmanager
 def booted(kernel: Kernel, initramfs: Path, disk: Path, report: Path, console: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """The running machine. What it prints is in `console`, what it reports in `report`; it is gone at the end."""
+    """The running machine, gone at the end. What it and QEMU print is in `console`, what it reports in `report`."""
     command = [
-        *_QEMU, "-kernel", str(kernel.image), "-initrd", str(initramfs), "-append", _KERNEL, "-serial", f"file:{console}",
+        *_QEMU, "-kernel", str(kernel.image), "-initrd", str(initramfs), "-append", _KERNEL, "-serial", "stdio",
         "-serial", f"file:{report}", "-drive", f"file={disk},format=raw,if=virtio,cache=unsafe",
     ]  # fmt: skip
-    with open(console.with_suffix(".qemu"), "wb") as log:
+    report.touch()
+    with open(console, "wb") as log:
         # A session of its own: Ctrl-C is for pytest, which ends the machine itself.
         qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     try:

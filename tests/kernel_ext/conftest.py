@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, close_idle_event_loops
 
 
 @dataclass
@@ -70,22 +70,29 @@ class Kernel:
             ran.messages.append((time.monotonic() - begun, message))
             on_message(message)
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
-                ran.status = self.client.get_shell_msg(timeout=5)["content"]["status"]
+                ran.status = self._reply(identity)["content"]["status"]
                 return ran
         pytest.fail(f"the cell still runs after {timeout} s: {code!r}; so far: {ran}")
 
     def value(self, expression: str) -> str:
         """What repr() says of an expression in the kernel."""
         asked = self.client.execute("", user_expressions={"value": expression}, store_history=False)
-        while (message := self.client.get_shell_msg(timeout=30))["parent_header"].get("msg_id") != asked:
-            pass
-        found = message["content"]["user_expressions"]["value"]
+        found = self._reply(asked)["content"]["user_expressions"]["value"]
         assert found["status"] == "ok", found
         return str(found["data"]["text/plain"])
+
+    def _reply(self, identity: str) -> dict[str, Any]:
+        """The answer to one request; those to others are passed over."""
+        while True:
+            message: dict[str, Any] = self.client.get_shell_msg(timeout=30)
+            if message["parent_header"].get("msg_id") == identity:
+                return message
 
     def close(self) -> None:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+        close_idle_event_loops()
 
 
 def native_only() -> Any:

@@ -22,13 +22,16 @@ import sandbox
 from sandbox.errors import LauncherLost, NotFound
 from sandbox.linux import files
 from sandbox.plans import Plan
+from sandbox.primitives.barrier import WaitForGo
 from tests.launcher.conftest import Shelf, processes, until
 
 pytestmark = [
     pytest.mark.needs_userns,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root: strace must attach to processes that are not dumpable"),
 ]
-needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace to kill at an exact call: apt install strace")
+needs_strace = pytest.mark.skipif(
+    not shutil.which("strace"), reason="needs strace to kill at an exact call: apt install strace"
+)
 
 
 def untraced(pid: int) -> bool:
@@ -172,10 +175,9 @@ def test_kills_at_random_moments_leave_nothing(shelf: Shelf, times: int, pause: 
 # --- the inside lane ------------------------------------------------------------------------------------------------
 
 
-def held_at(spec_plan: Plan, index: int) -> Plan:
+def held_at(plan: Plan, index: int) -> Plan:
     """The plan whose child waits at the inside step `index` for a word that never comes."""
-    inside = spec_plan.inside
-    return Plan(spec_plan.outside, (*inside[:index], inside[0], *inside[index:]))
+    return Plan(plan.outside, (*plan.inside[:index], WaitForGo(), *plan.inside[index:]))
 
 
 @pytest.mark.slow
@@ -183,7 +185,7 @@ def held_at(spec_plan: Plan, index: int) -> Plan:
 def test_a_child_killed_or_orphaned_at_any_step_leaves_nothing(shelf: Shelf, victim: str) -> None:
     spec = sandbox.spec_for("busybox", shelf.script("exit 7"), name=shelf.name())
     plan = sandbox.plan(spec)
-    for index in range(1, len(plan.inside)):
+    for index in range(plan.inside.index(WaitForGo()) + 1, len(plan.inside)):
         job = sandbox.spawn("busybox", shelf.script("exit 7"), name=spec.name, plan=held_at(plan, index))
         until(lambda: any(entry.get("pid") for entry in sandbox.ledger()), "the child should be past the barrier")
         (entry,) = sandbox.ledger()

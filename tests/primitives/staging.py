@@ -27,7 +27,7 @@ from sandbox.primitives import devices, mounts, namespaces, network, overlay, pr
 from sandbox.primitives.barrier import Go, WaitForGo
 from sandbox.primitives.devices import MakeDev
 from sandbox.primitives.mounts import (
-    AttachTree, MakePrivate, MakeReadOnly, Mask, MountFilesystem, MountScratch, OpenTree, PivotRoot, ReadOnlyRoot, open_mount_point,
+    AttachTree, MakePrivate, MakeReadOnly, Mask, MountFilesystem, MountScratch, OpenTree, PivotRoot, ReadOnlyRoot,
 )
 from sandbox.primitives.namespaces import Clone, Enter, SetHostname, UnshareCgroupNamespace
 from sandbox.primitives.network import BringUpLoopback
