@@ -8,7 +8,6 @@ Only these steps are applied here: Clone and Enter. Parent of the children is th
 """
 
 import os
-import select
 import socket
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
@@ -18,6 +17,7 @@ from ..linux import constants as c
 from ..linux import syscalls
 from ..step import Step, World
 from . import inside, protocol
+from .loop import readable
 
 Place = dict[str, str]
 Work = list[dict[str, Any]]
@@ -90,7 +90,7 @@ class Nursery:
             self.on_spare()
         if self.spare and self.spare[0] == step and not observe:  # who wants to see every call wants to see a birth
             (_, newborn), self.spare = self.spare, None
-            if not select.select([newborn.pidfd], [], [], 0)[0]:  # else somebody killed it while it waited
+            if not readable(newborn.pidfd):  # else somebody killed it while it waited
                 return newborn, f"pid {newborn.pid}, born ahead of time"
             newborn.wire.close()
             os.close(newborn.pidfd)

@@ -6,6 +6,13 @@ import time
 from collections.abc import Callable
 
 
+def readable(fd: int) -> bool:
+    """Whether there is something to read, or the other side is gone. poll(2): select(2) takes no number above 1,023."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class Loop:
     """What is waited for: descriptors that become readable, and times that come."""
 

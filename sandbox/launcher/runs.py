@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import select
 import signal
 import socket
 import time
@@ -19,6 +18,7 @@ from ..step import Step, World
 from . import inside, protocol
 from .cradle import Nursery
 from .ledger import Ledger, undo
+from .loop import readable
 from .spool import Spool
 
 Directories = tuple[tuple[str, str], ...]
@@ -248,7 +248,7 @@ class Run:
         """Take what is still in the pipes of a detached container: it has ended, so that is all."""
         for fd in self.spools:
             for _ in range(PIPE_READS):  # and no more: whoever shares the host's pids may have left somebody who still writes
-                if not (self.on_output(fd) and select.select([fd], [], [], 0)[0]):
+                if not (self.on_output(fd) and readable(fd)):
                     break
         self.log.close()
 

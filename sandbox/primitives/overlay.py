@@ -70,7 +70,7 @@ class MountOverlay(Step):
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         if error.errno == 1:
             return "overlay in a user namespace needs Linux 5.11", "use a newer kernel, or run as root with --userns host"
-        if not world.scratch:
+        if error.errno == 13 and not world.scratch:
             return "there is no scratch file system to put the new root together in", "MountScratch was left out"
         if error.errno in (13, 75):  # EACCES, EOVERFLOW
             return "this process is nobody in its user namespace, and may make no file", "MapIds or BecomeRoot was left out"

@@ -44,6 +44,7 @@ def apart() -> Iterator[None]:
     syscalls.mount(None, "/", None, c.MS_REC | c.MS_PRIVATE)
     _replace_dev()
     yield
+    syscalls.unshare(c.CLONE_FS)  # setns is EINVAL while another thread (faulthandler's) shares our root directory
     syscalls.setns(back, c.CLONE_NEWNS)  # it also puts us into the root directory
     os.close(back)
     os.chdir(folder)

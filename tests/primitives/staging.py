@@ -112,7 +112,7 @@ def play(
     try:
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20, cwd="/")
     except subprocess.TimeoutExpired as late:
-        raise AssertionError(f"the scene did not end: {late.stderr}") from None
+        raise AssertionError(f"the scene did not end: {late.stderr!r}") from None
     assert done.stdout.strip(), done.stderr
     try:
         reply = json.loads(done.stdout)

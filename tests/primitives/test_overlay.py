@@ -143,15 +143,21 @@ do(MountOverlay(("low",), "upper"), world)
     assert "SANDBOX_HOME" in refusal.value.cure
 
 
-@pytest.mark.parametrize("number", [errno.EPERM, errno.ENODEV, errno.EINVAL])
+def assembled() -> World:
+    world = World()
+    world.scratch = "/tmp"
+    return world
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENODEV, errno.EINVAL, errno.EACCES, errno.EOVERFLOW])
 def test_every_usual_errno_has_a_condition_and_a_cure(number: int) -> None:
-    condition, cure = MountOverlay(("low",)).explain(OSError(number, ""), World())
+    condition, cure = MountOverlay(("low",)).explain(OSError(number, ""), assembled())
     assert condition
     assert cure
 
 
 def test_too_many_layers_are_counted_in_the_refusal() -> None:
     names = tuple(f"layer{number}" for number in range(501))
-    condition, cure = MountOverlay(names).explain(OSError(errno.EINVAL, ""), World())
+    condition, cure = MountOverlay(names).explain(OSError(errno.EINVAL, ""), assembled())
     assert condition.startswith("501 layers")
     assert "flatten" in cure
