@@ -115,7 +115,9 @@ class Job:
         except BlockingIOError:
             return []
         except OSError:  # EIO: nobody has the terminal open just now, and poll would return at once, for ever. pty(7)
-            select.select([self._wire], [], [], 0.02 if self._ended is None else 0)
+            wire = select.poll()  # select(2) takes no number above 1,023
+            wire.register(self._wire, select.POLLIN)
+            wire.poll(20 if self._ended is None else 0)
             return []
         stream = self._streams[fd]
         if not data:

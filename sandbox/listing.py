@@ -98,7 +98,7 @@ def ledger() -> list[dict[str, Any]]:
     """
     book = Ledger(f"{open_home().runtime}/ledger")
     entries = list(book.entries())
-    if any(not is_alive(entry) for entry in entries) or book.entry(".spare"):
+    if any(not is_alive(entry) for entry in entries):
         client.ask(open_home(), {"do": "hello"})
         entries = list(book.entries())
     return entries

@@ -28,8 +28,6 @@ class World:
         self.pid = -1  # outside: the child as the launcher sees it; 0 in the child itself
         self.pidfd = -1
         self.id_base = 0  # outside: the first host id of the claimed range
-        self.groups: tuple[tuple[str, str], ...] = ()  # outside: control groups that were made ahead of time
-        self.joined = False  # outside: the child is in them already
         self.held: dict[str, int] = {}  # outside: descriptors that must outlive the launcher (locks)
         self.streams: tuple[int, ...] = ()  # outside: what becomes the child's standard streams
         self.trees: dict[str, int] = {}  # detached mounts by name: made outside or inside, attached inside

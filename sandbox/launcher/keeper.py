@@ -30,6 +30,7 @@ class Keeper:
         self.runtime, self.home, self.listener = runtime, home, listener
         self.held: dict[str, dict[str, int]] = {}
         self.exits: dict[int, int] = {}  # pid → status as wait(2) gives it
+        self.untold: list[int] = []  # those of them that this launcher has not heard of
         self.launcher = -1
         self.born = 0.0  # when the launcher was started
         self.short_lives = 0  # how many in a row died at once
@@ -40,6 +41,7 @@ class Keeper:
         """Fork a launcher, which inherits all that is held."""
         self.wire, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.born = time.monotonic()
+        self.untold.clear()
         self.launcher = os.fork()
         if self.launcher == 0:
             self.wire.close()
@@ -92,10 +94,18 @@ class Keeper:
                 self.start_launcher()
                 continue
             self.exits[pid] = status
+            self.untold.append(pid)
+
+    def tell(self) -> None:
+        """Tell the launcher of exits, as many as it has room for."""
+        while self.untold:
+            pid = self.untold[0]
             try:
-                protocol.send(self.wire, {"pid": pid, "status": status})
+                if pid in self.exits:  # else it has dropped it unheard
+                    protocol.send(self.wire, {"pid": pid, "status": self.exits[pid]})
             except OSError:
-                continue  # it died: the next one inherits the exit
+                return  # it is busy: later; or it died: the next one inherits the exits
+            del self.untold[0]
 
     def _pending(self) -> bool:
         while select.select([self.wire], [], [], 0)[0]:
@@ -134,18 +144,18 @@ def main(runtime: str, home: str) -> NoReturn:
     keeper.start_launcher()
     poll = select.poll()
     poll.register(wake, select.POLLIN)
-    watched = -1
     while not keeper.ending:
-        if watched != keeper.wire.fileno():
-            watched = keeper.wire.fileno()
-            poll.register(watched, select.POLLIN)
-        for fd, _ in poll.poll():
+        wire = keeper.wire.fileno()
+        poll.register(wire, select.POLLIN | (select.POLLOUT if keeper.untold else 0))
+        for fd, event in poll.poll():
             if fd == wake:
                 os.read(wake, 4096)
                 keeper.reap()
                 break  # the wire may be another one now
-            elif fd == keeper.wire.fileno():
+            if fd == wire and event & ~select.POLLOUT:
                 keeper.listen()
+        if not keeper.ending:
+            keeper.tell()
     tidy(runtime)
     sys.exit(0)
 

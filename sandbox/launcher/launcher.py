@@ -16,9 +16,9 @@ from ..linux import files
 from ..primitives import cgroups, namespaces
 from ..store import Home
 from . import protocol, records
+from .cradle import Nursery
 from .ledger import Ledger
 from .loop import Loop
-from .nursery import Nursery
 from .runs import Run
 
 #: Seconds without a container and without a client after which launcher and keeper end.
@@ -44,7 +44,7 @@ class Launcher(Loop):
         self.by_pid: dict[int, Run] = {}
         self.clients: set[socket.socket] = set()
         self.finished: dict[str, dict[str, Any]] = {}
-        self.nursery = self.new_nursery()
+        self.nursery = Nursery(self.namespaces)
 
     def run(self) -> NoReturn:
         """Do what is asked, until nothing needs us any more."""
@@ -61,7 +61,6 @@ class Launcher(Loop):
 
     def end(self) -> NoReturn:
         """Nothing needs us any more."""
-        self.nursery.drop()
         cgroups.release(self.layout)
         protocol.send(self.keeper, {"do": "end"})
         os._exit(0)
@@ -74,17 +73,13 @@ class Launcher(Loop):
             os._exit(1)  # it was killed: the next client starts another pair, which adopts what runs
         self.on_exit(message["pid"], message["status"])
 
-    def new_nursery(self) -> Nursery:
-        return Nursery(self.namespaces, self.ledger, os.path.basename(self.home.runtime))
-
     def on_cradle(self) -> None:
         try:
             self.nursery.on_spare()
         except LauncherLost:  # it was killed: make another
             self.forget(self.nursery.wire.fileno())
             self.nursery.wire.close()
-            self.nursery.drop()
-            self.nursery = self.new_nursery()
+            self.nursery = Nursery(self.namespaces)
             self.watch(self.nursery.wire.fileno(), self.on_cradle)
 
     # --- clients ----------------------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from ..primitives import cgroups
 from ..primitives.namespaces import Clone, Enter
 from ..step import Step, World
 from . import inside, protocol
+from .cradle import Nursery
 from .ledger import Ledger, undo
 from .loop import readable
-from .nursery import Nursery, Spare
 from .spool import Spool
 
 Directories = tuple[tuple[str, str], ...]
@@ -62,8 +62,6 @@ class Run:
         step = outside[0]
         try:
             syscalls.observe(observe)
-            spare = nursery.offer(outside[0]) if not observe and usual(outside) else None
-            self.world.groups = spare.groups if spare else ()
             chosen = [step.choose(self.world) for step in outside]
             self.undo = ledger.intend(self.name, {**self._facts(), **stamp}, chosen)
             for number, step in enumerate(chosen):
@@ -76,7 +74,7 @@ class Run:
                     ledger.add(self.name, self.identity())
                     hold(self)
                 if isinstance(step, (Clone, Enter)):
-                    self._bear(number, step, nursery, spare, observe)
+                    self._bear(number, step, nursery, observe)
                 else:
                     inside.run(step, self.world, ["outside", number], self.rows)
                 if isinstance(step, Clone):
@@ -88,13 +86,11 @@ class Run:
             for fd in self.world.streams:
                 os.close(fd)
 
-    def _bear(self, number: int, step: Step, nursery: Nursery, spare: Spare | None, observe: bool) -> None:
-        """Have the child born, or take the spare one, and tell it its work."""
+    def _bear(self, number: int, step: Step, nursery: Nursery, observe: bool) -> None:
+        """Have the child born and tell it its work."""
         start = time.monotonic_ns()
-        taken = nursery.take(spare) if spare else None  # None, too, if it was killed while it waited
-        self.world.joined = taken is not None
-        self.world.pid, self.world.pidfd, self.world.wire, calls = taken or nursery.bear(step, observe)
-        how = f"pid {self.world.pid}" + (", born ahead of time" if taken else "")
+        newborn, how = nursery.bear(step, observe)
+        self.world.pid, self.world.pidfd, self.world.wire, calls = newborn
         self.rows.append(["outside", number, start, time.monotonic_ns(), how, calls])
         work = {"do": "become", "steps": self.request["plan"]["inside"], "calls": observe}
         protocol.send(self.wire, work, self.world.streams)
@@ -265,13 +261,6 @@ class Run:
             os.close(fd)
         if self.world.wire is not None:
             self.world.wire.close()
-
-
-def usual(steps: list[Step]) -> bool:
-    """Whether an outside lane begins with a birth, and makes and joins the groups that every container has."""
-    names = {step.name for step in steps}
-    extra = any(getattr(step, "extra", ()) for step in steps)
-    return isinstance(steps[0], Clone) and {"MakeCgroups", "SetLimits", "JoinCgroups"} <= names and not extra
 
 
 def outcome(status: int | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,26 @@ def test_a_hundred_detached_containers_at_once_cost_little_and_leave_nothing(she
     shelf.assert_clean()
     fds = len(os.listdir(f"/proc/{keeper}/fd"))
     assert fds < 20, f"the keeper still holds {fds} descriptors"
+
+
+@pytest.mark.slow
+def test_three_hundred_exits_at_once_all_reach_a_launcher_that_was_busy(shelf: Shelf) -> None:
+    """More than fit between keeper and launcher, and more descriptors than select(2) can name."""
+    script = shelf.script("sleep 60; true")
+    jobs = [sandbox.spawn("busybox", script, name=shelf.name()) for _ in range(300)]
+    for job in jobs:
+        while not job.pid:
+            job.poll(0.1)
+    launcher = shelf.launcher
+    assert len(os.listdir(f"/proc/{launcher}/fd")) > 1024
+    os.kill(launcher, signal.SIGSTOP)
+    for job in jobs:
+        os.kill(job.pid, signal.SIGKILL)
+    until(lambda: not any(os.path.exists(f"/proc/{job.pid}") for job in jobs), "the keeper should reap them")
+    os.kill(launcher, signal.SIGCONT)
+    for job in jobs:
+        while not job.done:
+            job.poll(0.1)
+    assert {job.result().exit_code for job in jobs} == {137}
+    assert shelf.launcher == launcher
+    shelf.assert_clean()

@@ -44,11 +44,9 @@ class MakeCgroups(Step):
         _check(self.directories)
 
     def choose(self, world: World) -> Self:
-        return replace(self, directories=world.groups or place(self.group, here(), self.extra))
+        return replace(self, directories=place(self.group, here(), self.extra))
 
     def apply(self, world: World) -> str:
-        if world.groups:
-            return "made ahead of time"
         for directory in groups.distinct(self.directories):
             make_group(directory)
         return "" if self.directories else f"no groups: {here().at(UNIFIED).problem}"
@@ -85,7 +83,7 @@ class SetLimits(Step):
 
     def choose(self, world: World) -> Self:
         extra = ("cpuset",) if self.cpuset is not None else ()
-        return replace(self, directories=world.groups or place(self.group, here(), extra))
+        return replace(self, directories=place(self.group, here(), extra))
 
     def apply(self, world: World) -> str:
         notes = []
@@ -136,16 +134,11 @@ class JoinCgroups(Step):
 
     def choose(self, world: World) -> Self:
         # To join the group of a running container, its directories are given: this launcher's own may be others.
-        if self.directories:
-            return self
-        return replace(self, directories=world.groups or place(self.group, here(), self.extra))
+        return self if self.directories else replace(self, directories=place(self.group, here(), self.extra))
 
-    def apply(self, world: World) -> str | None:
-        if world.joined:
-            return "born ahead of time, it is in there"
+    def apply(self, world: World) -> None:
         for directory in groups.distinct(self.directories):
             files.write(f"{directory}/cgroup.procs", str(world.pid))
-        return None
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         return refusals.explain(error)
