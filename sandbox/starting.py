@@ -70,6 +70,7 @@ class How:
     calls: bool = False  # note each system call in the trace
     keep: bool = False  # the root file system stays on the shelf
     plan: Plan | None = None  # this one instead of the compiled one
+    passing: bool = False  # it is on the shelf only as long as it runs
 
 
 def request(spec: Spec, how: How, home: Home, *, foreground: bool, log: str) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def request(spec: Spec, how: How, home: Home, *, foreground: bool, log: str) -> 
     made = how.plan or compile(placed, where).without(*how.without)
     return {
         "do": "start", "name": spec.name, "plan": made.to_json(), "spec": placed.to_json(), "calls": how.calls,
-        "foreground": foreground, "terminal": spec.process.terminal, "log": log, "keep": how.keep,
+        "foreground": foreground, "terminal": spec.process.terminal, "log": log, "keep": how.keep, "passing": how.passing,
         "timeout": spec.timeout,
     }  # fmt: skip
 
@@ -90,14 +91,14 @@ def spawn(image: str | Spec, command: Sequence[str] | str | None = None, *, stdi
 
     With `interactive` its standard input stays open, for `Job.write` and `Job.feed`.
     """
-    home, wanted, keep, log = place(image, command, keep, options)
-    how = How(tuple(without), calls, keep, plan)
+    home, wanted, on_shelf, log = place(image, command, keep, options)
+    how = How(tuple(without), calls, keep, plan, passing=on_shelf and not keep)
     return Job(home, request(wanted, how, home, foreground=True, log=log), wanted, stdin=stdin, interactive=interactive)
 
 
 def place(image: str | Spec, command: Sequence[str] | str | None, keep: bool, options: dict[str, Any]
            ) -> tuple[Home, Spec, bool, str]:  # fmt: skip
-    """Where a new container lives, what it is, whether it stays on the shelf, and where its log is."""
+    """Where a new container lives, what it is, whether it is on the shelf, and where its log is."""
     if options.pop("detach", False):
         raise InvalidOption("detach: who calls this waits for the container", cure="sandbox.launch(…) starts it and returns")
     home = open_home()
