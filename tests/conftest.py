@@ -1,8 +1,6 @@
 """What all tests share: a private SANDBOX_HOME, markers that skip with a sentence, and a guard over the host."""
 
-import asyncio
 import functools
-import gc
 import importlib.util
 import os
 import re
@@ -139,16 +137,6 @@ def user_source() -> Iterator[Path]:
         os.chmod(folder, 0o755)
         shutil.copytree(REPOSITORY / "sandbox", Path(folder) / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
         yield Path(folder)
-
-
-# --- other people's leftovers ---------------------------------------------------------------------------------------
-
-
-def close_idle_event_loops() -> None:
-    """Close what jupyter_client leaves open: Python would complain later, in the middle of some other test."""
-    for thing in gc.get_objects():
-        if isinstance(thing, asyncio.BaseEventLoop) and not thing.is_running() and not thing.is_closed():
-            thing.close()
 
 
 # --- the tree -------------------------------------------------------------------------------------------------------

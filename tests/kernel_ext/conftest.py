@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import REPOSITORY, close_idle_event_loops
+from tests.conftest import REPOSITORY
 
 
 @dataclass
@@ -45,12 +45,9 @@ class Ran:
 class Kernel:
     """A kernel in a process of its own."""
 
-    alive = 0
-
     def __init__(self, folder: Path) -> None:
         from jupyter_client.manager import KernelManager
 
-        Kernel.alive += 1
         self.manager = KernelManager(kernel_name="python3", kernel_spec_manager=native_only())
         env = os.environ | {"PYTHONPATH": str(REPOSITORY), "IPYTHONDIR": str(folder / "ipython")}
         quiet = subprocess.DEVNULL
@@ -95,9 +92,6 @@ class Kernel:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
         self.manager.cleanup_resources()
-        Kernel.alive -= 1
-        if not Kernel.alive:  # else one of them is another kernel's
-            close_idle_event_loops()
 
 
 def native_only() -> Any:
