@@ -8,6 +8,7 @@ import struct
 from contextlib import suppress
 
 from ..errors import InvalidOption, KernelRefused, NotFound
+from ..linux import syscalls
 from ..step import Step, World
 
 #: 4,294,967,295 is (uid_t)-1: "leave it as it is" to setresuid(2), and so whoever asked for it would stay root.
@@ -139,8 +140,7 @@ class ResetProcess(Step):
     def apply(self, world: World) -> None:
         if os.getsid(0) != os.getpid():  # with a terminal it leads one already
             os.setsid()
-        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):  # the three that Python sets
-            signal.signal(number, signal.SIG_DFL)
+        syscalls.default_signals()
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         os.umask(0o022)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

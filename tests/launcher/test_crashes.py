@@ -83,6 +83,7 @@ def test_a_run_whose_helper_is_killed_at_any_call_succeeds_or_is_lost_and_leaves
 
     def pid() -> int:
         assert shelf.launcher
+        until(lambda: shelf.of(victim), f"{victim} should be there again")
         return min(shelf.of(victim), key=files.start_time)  # a spare child bears its mother's name
 
     run()
@@ -196,8 +197,7 @@ def test_a_child_killed_or_orphaned_at_any_step_leaves_nothing(shelf: Shelf, vic
             os.kill(entry["pid"], signal.SIGKILL)
         else:
             shelf.kill(*shelf.of("sandbox-launch"))
-        while not job.done:
-            job.poll(0.1)
+        until(lambda: job.poll(0.1) or job.done, f"the job should end, killed at step {plan.inside[index].name}")
         if victim == "child":
             assert job.result().exit_code == 137
         else:

@@ -82,13 +82,14 @@ def test_an_interrupt_typed_outside_reaches_the_foreground_inside() -> None:
         + """
 do(OpenConsole(), world)
 do(TakeTerminal(), world)
+import time
 heard = []
 signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
 os.write(world.console, b"\\x03")
 for _ in range(100):
     if heard:
         break
-    os.sched_yield()
+    time.sleep(0.02)
 said = heard
 """
     )
