@@ -197,7 +197,10 @@ def test_a_child_killed_or_orphaned_at_any_step_leaves_nothing(shelf: Shelf, vic
             os.kill(entry["pid"], signal.SIGKILL)
         else:
             shelf.kill(*shelf.of("sandbox-launch"))
-        until(lambda: job.poll(0.1) or job.done, f"the job should end, killed at step {plan.inside[index].name}")
+        end = time.monotonic() + 20
+        while not job.done:
+            job.poll(0.1)
+            assert time.monotonic() < end, f"at {plan.inside[index].name}: {sandbox.ledger()} {processes(shelf.home.runtime)}"
         if victim == "child":
             assert job.result().exit_code == 137
         else:
