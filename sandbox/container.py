@@ -31,9 +31,8 @@ def launch(image: str | Spec, command: Sequence[str] | str | None = None, *, wit
 
     When it ends, its record and its log stay, and its root file system goes, unless `keep`.
     """
-    home, wanted, on_shelf, log = place(image, command, keep, options)
-    how = How(tuple(without), calls, keep, passing=on_shelf and not keep)
-    message = request(wanted, how, home, foreground=False, log=log)
+    home, wanted, log = place(image, command, keep, options)
+    message = request(wanted, How(tuple(without), calls, keep), home, foreground=False, log=log)
     reply, _ = client.ask(home, message)
     return Container(wanted.name, home), Trace(reply["trace"], message["plan"])
 

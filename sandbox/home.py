@@ -70,7 +70,7 @@ def _open_shelf(path: str) -> str:
             f"containers can't be kept in {path}",
             condition="it lies on overlay, and an overlay's upper folder can't lie on another",
             cure="set SANDBOX_HOME to a folder on a volume (docker run -v sandbox:/data -e SANDBOX_HOME=/data/sandbox …), "
-            "or on a tmpfs (SANDBOX_HOME=/dev/shm/sandbox, gone at a reboot)",
+            "or, from Linux 6.3 on, on a tmpfs (SANDBOX_HOME=/dev/shm/sandbox, gone at a reboot)",
         )
     with disk.explained(there):
         os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -70,7 +70,6 @@ class How:
     calls: bool = False  # note each system call in the trace
     keep: bool = False  # the root file system stays on the shelf
     plan: Plan | None = None  # this one instead of the compiled one
-    passing: bool = False  # it is on the shelf only as long as it runs
 
 
 def request(spec: Spec, how: How, home: Home, *, foreground: bool, log: str) -> dict[str, Any]:
@@ -79,7 +78,7 @@ def request(spec: Spec, how: How, home: Home, *, foreground: bool, log: str) -> 
     made = how.plan or compile(placed, where).without(*how.without)
     return {
         "do": "start", "name": spec.name, "plan": made.to_json(), "spec": placed.to_json(), "calls": how.calls,
-        "foreground": foreground, "terminal": spec.process.terminal, "log": log, "keep": how.keep, "passing": how.passing,
+        "foreground": foreground, "terminal": spec.process.terminal, "log": log, "keep": how.keep,
         "timeout": spec.timeout,
     }  # fmt: skip
 
@@ -91,14 +90,14 @@ def spawn(image: str | Spec, command: Sequence[str] | str | None = None, *, stdi
 
     With `interactive` its standard input stays open, for `Job.write` and `Job.feed`.
     """
-    home, wanted, on_shelf, log = place(image, command, keep, options)
-    how = How(tuple(without), calls, keep, plan, passing=on_shelf and not keep)
+    home, wanted, log = place(image, command, keep, options)
+    how = How(tuple(without), calls, keep, plan)
     return Job(home, request(wanted, how, home, foreground=True, log=log), wanted, stdin=stdin, interactive=interactive)
 
 
 def place(image: str | Spec, command: Sequence[str] | str | None, keep: bool, options: dict[str, Any]
-           ) -> tuple[Home, Spec, bool, str]:  # fmt: skip
-    """Where a new container lives, what it is, whether it is on the shelf, and where its log is."""
+           ) -> tuple[Home, Spec, str]:  # fmt: skip
+    """Where a new container lives, what it is, and where its log is."""
     if options.pop("detach", False):
         raise InvalidOption("detach: who calls this waits for the container", cure="sandbox.launch(…) starts it and returns")
     home = open_home()
@@ -108,12 +107,14 @@ def place(image: str | Spec, command: Sequence[str] | str | None, keep: bool, op
         wanted = image if image.name else replace(image, name=random_name())
     else:
         wanted = spec_for(image, command, **options)
-    keep = keep or not host.tmpfs_user_xattr()  # before Linux 6.6 an overlay can't write to a tmpfs
     if keep:
         wanted = home.create(wanted)
-    elif wanted.name and os.path.exists(home.folder(wanted.name)):
+        return home, wanted, f"{home.folder(wanted.name)}/log"
+    if wanted.name and os.path.exists(home.folder(wanted.name)):
         raise AlreadyExists(f"there is a container called {wanted.name!r}", cure="choose another name, or remove that one")
-    return home, wanted, keep, f"{home.folder(wanted.name)}/log" if keep else f"{home.cache}/{wanted.name}.log"
+    if not host.tmpfs_user_xattr():  # before Linux 6.6 an overlay can't write to a tmpfs
+        wanted = replace(wanted, root=replace(wanted.root, upper=home.make_upper()))
+    return home, wanted, f"{home.cache}/{wanted.name}.log"
 
 
 def run(

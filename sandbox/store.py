@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import disk
-from .errors import AlreadyExists, InvalidOption, NotFound
+from .errors import AlreadyExists, InvalidOption, NotFound, SandboxError
 from .spec import Spec
 
 RECORDS_KEPT = 20
@@ -114,6 +114,21 @@ class Home:
             if keep:
                 disk.sync_folder(f"{self.path}/containers")
         return spec
+
+    def make_upper(self) -> str:
+        """A folder for what a container writes that leaves nothing behind. Whoever ends it calls `remove_upper`."""
+        folder = f"{self.cache}/upper-{os.urandom(8).hex()}"
+        with disk.explained(self.path):
+            for part in (folder, f"{folder}/upper", f"{folder}/work"):
+                os.mkdir(part)
+                os.chmod(part, 0o755)  # upper/ becomes the container's "/", for all its users
+        return folder
+
+    def remove_upper(self, folder: str) -> None:
+        """Remove a folder that `make_upper` made; any other stays. As an ordinary user, what other ids own stays, too."""
+        if os.path.dirname(folder) == self.cache:
+            with suppress(OSError, SandboxError):
+                disk.remove_tree(folder)
 
     def save(self, spec: Spec) -> None:
         """Write a changed Spec of a container that exists. Hold its lock."""

@@ -18,7 +18,7 @@ from ..store import Home
 from . import protocol, records
 from .cradle import Nursery
 from .ledger import Ledger
-from .loop import Loop
+from .loop import Loop, readable
 from .runs import Run
 
 #: Seconds without a container and without a client after which launcher and keeper end.
@@ -74,6 +74,8 @@ class Launcher(Loop):
         self.on_exit(message["pid"], message["status"])
 
     def on_cradle(self) -> None:
+        if not readable(self.nursery.wire.fileno()):
+            return  # a start that was asked for in the same turn has taken the answer already
         try:
             self.nursery.on_spare()
         except LauncherLost:  # it was killed: make another

@@ -19,9 +19,7 @@ def keep(home: Home, request: dict[str, Any], message: dict[str, Any]) -> None:
     record |= {"plan": request["plan"]} if "plan" in request else {"trace": []}
     with suppress(OSError, SandboxError):
         home.write_record(record, "" if request.get("keep") else request.get("log", ""))
-    if request.get("passing"):
-        with suppress(OSError, SandboxError):
-            home.remove(request["name"])
+    home.remove_upper((request.get("spec") or {}).get("root", {}).get("upper") or "")
 
 
 def last(home: Home, name: str) -> dict[str, Any] | None:

@@ -115,7 +115,7 @@ class Run:
         return self.world.wire
 
     def _facts(self) -> dict[str, Any]:
-        keys = ("in", "spec", "foreground", "timeout", "terminal", "log", "keep", "passing")
+        keys = ("in", "spec", "foreground", "timeout", "terminal", "log", "keep")
         return {"begun": self.begun, **{key: self.request[key] for key in keys if key in self.request}}
 
     def identity(self) -> dict[str, Any]:

@@ -94,6 +94,13 @@ def test_the_root_file_system_of_a_run_goes_with_it() -> None:
     assert not os.path.exists(f"{SHELF}/containers/passing")
 
 
+def test_a_name_is_free_as_soon_as_its_run_has_ended() -> None:
+    spec = sandbox.spec_for("busybox", "echo again", name="again")
+    assert [sandbox.run(spec).text for _ in range(5)] == ["again\n"] * 5
+    assert not sandbox.ledger()
+    assert os.listdir(f"{SHELF}/cache") == []
+
+
 def test_what_a_container_on_the_shelf_writes_stays() -> None:
     box = sandbox.Container.create("staying", "busybox", "cat /root/written; echo more > /root/written")
     for expected in (1, 0):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 import sandbox
 from sandbox.errors import AlreadyExists, InvalidOption, LauncherLost, NotFound, SandboxError, WrongState
 from sandbox.launcher import client, protocol
+from sandbox.linux import files
 from tests.conftest import NOBODY, REPOSITORY
 from tests.launcher.conftest import Shelf, until
 
@@ -282,3 +284,36 @@ def test_waiting_in_a_crowd_tells_everybody(shelf: Shelf) -> None:
     box.start()
     assert crowd(lambda: box.wait().exit_code) == {7: 32}
     until(lambda: sandbox.ledger() == [], "nothing should be left")
+
+
+def test_a_spare_child_that_a_start_has_fetched_already_is_not_waited_for(shelf: Shelf) -> None:
+    """A request and the cradle's answer in one turn of the loop: the request takes the answer, and then there is none."""
+    sandbox.run("busybox", "true", name=shelf.name())
+    launcher = shelf.launcher
+    until(lambda: len(shelf.of("sandbox-cradle")) == 2, "the cradle should have a spare child")
+    cradle = min(shelf.of("sandbox-cradle"), key=files.start_time)
+    clone, go = {"step": "Clone", "namespaces": ["user", "mount", "pid"]}, {"step": "Go"}
+    failing = {
+        "outside": [clone, {"step": "OpenTree", "tree": "t", "path": "/no/such"}, go],
+        "inside": [{"step": "WaitForGo"}],
+    }
+    with client.connect(shelf.home) as sock:
+        sock.settimeout(10)
+        protocol.send(sock, {"do": "hello"})
+        protocol.receive(sock)  # it is accepted: the next word is an event of its own
+        os.kill(cradle, signal.SIGSTOP)
+        sandbox.run("busybox", "true", name=shelf.name())  # takes the spare; another one is ordered
+        os.kill(launcher, signal.SIGSTOP)
+        protocol.send(sock, {"do": "start", "name": shelf.name(), "plan": failing})  # first this becomes readable …
+        os.kill(cradle, signal.SIGCONT)
+        until(lambda: len(shelf.of("sandbox-cradle")) == 2, "the ordered one should be born")  # … then the cradle's answer
+        time.sleep(0.05)
+        os.kill(launcher, signal.SIGCONT)
+        message, _ = protocol.receive(sock)
+        assert message
+        assert message["event"] == "failed"
+        protocol.send(sock, {"do": "hello"})
+        answer, _ = protocol.receive(sock)
+        assert answer
+        assert answer["pid"] == launcher
+    assert sandbox.run("busybox", "exit 3", name=shelf.name()).exit_code == 3
