@@ -96,7 +96,7 @@ class Container:
         entry = self.entry
         if entry is None:
             return "STOPPED"
-        return "FROZEN" if cgroups.events(directories(entry)).get("frozen") else "RUNNING"
+        return "FROZEN" if cgroups.frozen(directories(entry)) else "RUNNING"
 
     def start(self, *, calls: bool = False, without: Sequence[str] = ()) -> Trace:
         """Start it in the background, where it outlives this process. Returns the trace of the start.

@@ -42,8 +42,11 @@ def directories(entry: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((controller, path) for controller, path in entry["cgroups"])
 
 
-def info(name: str, entry: dict[str, Any] | None, home: Home) -> Info:
-    """What is known of one container: of a running one from the kernel, of a finished one from its record."""
+def info(name: str, entry: dict[str, Any] | None, home: Home, *, linked: bool = True) -> Info:
+    """What is known of one container: of a running one from the kernel, of a finished one from its record.
+
+    Without `linked`, its network is not looked at: that is as much work as all the rest.
+    """
     if entry is None:
         last = next((record for record in home.records() if record["name"] == name), None)
         if last is None and not os.path.isdir(home.folder(name)):
@@ -51,11 +54,11 @@ def info(name: str, entry: dict[str, Any] | None, home: Home) -> Info:
         return Info(name, "STOPPED", image=home.load(name).image) if last is None else _ended(last)
     places = directories(entry)
     used = cgroups.glance(places)
-    links = {link: count for link, count in network.read(entry["pid"]).items() if link != "lo"}
+    links = {link: count for link, count in network.read(entry["pid"]).items() if link != "lo"} if linked else {}
     link = next(iter(links), "")
     rx, tx = links.get(link, (None, None))
     io = None if used.io_read is None else used.io_read + (used.io_written or 0)
-    frozen = cgroups.events(places).get("frozen")
+    frozen = cgroups.frozen(places)
     return Info(
         name, "FROZEN" if frozen else "RUNNING", entry["pid"], entry["spec"]["image"], (), used.cpu_seconds, io, used.memory,
         used.kernel, used.pids, link, tx, rx, entry["begun"],
@@ -83,7 +86,7 @@ def containers(all: bool = True) -> list[Info]:
     for entry in Ledger(f"{home.runtime}/ledger").entries():
         if "in" not in entry and is_alive(entry):
             with contextlib.suppress(OSError):  # it ended while we looked
-                found[entry["name"]] = info(entry["name"], entry, home)
+                found[entry["name"]] = info(entry["name"], entry, home, linked=False)
     if all:
         for name in home.names():
             if name not in found:

@@ -1,5 +1,6 @@
 """Text files in which the kernel shows and takes values: /proc, /sys and the cgroup trees."""
 
+import functools
 import os
 import time
 from collections.abc import Iterator
@@ -76,6 +77,7 @@ def session(pid: int | str) -> int:
     return int(_stat(pid)[3])
 
 
+@functools.cache
 def boot_id() -> str:
     """The name of this boot of the kernel. random(4)."""
     return read("/proc/sys/kernel/random/boot_id").strip()
