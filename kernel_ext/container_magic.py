@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: Seconds that the main thread waits for output before it looks around. An Interrupt is seen this much later at most.
 PATIENCE = 0.05
-#: Bytes of each stream that --out keeps.
-OUTPUT_KEPT = 16 << 20
 
 
 class Failed(SandboxError):
@@ -93,15 +91,12 @@ class Session:
         with Interrupt() as interrupt:
             job = self._start(asked, script)
             printer = Printer(asked.limit, _where_the_rest_is(asked, job))
-            kept: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
-            room = dict.fromkeys(kept, OUTPUT_KEPT if asked.out else 0)
+            kept = sandbox.Kept() if asked.out else sandbox.Kept(0)
             try:
                 while not job.done and not interrupt.noted:
                     for stream, data in job.poll(PATIENCE):
                         printer.feed(stream, data)
-                        if room[stream] > 0:
-                            kept[stream].append(data[: room[stream]])
-                            room[stream] -= len(data)
+                        kept.add(stream, data)
                     printer.show()
                 killed = not job.done
             finally:
@@ -112,7 +107,7 @@ class Session:
             raise Interrupted(
                 f"interrupted: {job.name} was killed" if killed else "interrupted: it had ended, but not all is shown"
             )
-        result = job.result(*(b"".join(kept[stream]) for stream in ("stdout", "stderr")))
+        result = job.result(*kept.streams())
         self._keep(asked, result)
         for warning in result.warnings:
             if warning not in self.warned:

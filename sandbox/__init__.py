@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from .job import Job, Result
     from .listing import Info, containers, ledger
     from .spec import Spec
-    from .starting import plan, run, spawn, spec_for
+    from .starting import Kept, plan, run, spawn, spec_for
 
 __version__ = "0.1.0"
 
 _WHERE = {
     "Container": "container", "launch": "container", "InvalidOption": "errors", "KernelRefused": "errors",
     "NotFound": "errors", "SandboxError": "errors", "Job": "job", "Result": "job", "Info": "listing",
-    "containers": "listing", "ledger": "listing", "Spec": "spec", "plan": "starting", "run": "starting",
+    "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting", "plan": "starting", "run": "starting",
     "spawn": "starting", "spec_for": "starting",
 }  # fmt: skip
 
@@ -31,8 +31,8 @@ _WHERE = {
 _ROOMS = ("host", "lxc", "options", "values")
 
 __all__ = [
-    "Container", "Info", "InvalidOption", "Job", "KernelRefused", "NotFound", "Result", "SandboxError", "Spec", "containers",
-    "host", "launch", "ledger", "lxc", "options", "plan", "run", "spawn", "spec_for", "values",
+    "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NotFound", "Result", "SandboxError", "Spec",
+    "containers", "host", "launch", "ledger", "lxc", "options", "plan", "run", "spawn", "spec_for", "values",
 ]  # fmt: skip
 
 

@@ -71,12 +71,12 @@ class Container:
     @property
     def entry(self) -> dict[str, Any] | None:
         """What the ledger says of it, while it runs."""
-        found = Ledger(f"{self.home.runtime}/ledger").entry(self.name)
+        found = Ledger(self.home.ledger).entry(self.name)
         return found if found and is_alive(found) else None
 
     def settled(self) -> dict[str, Any] | None:
         """The same; but if it ended just now, wait until it is put away: then its record is there."""
-        found = Ledger(f"{self.home.runtime}/ledger").entry(self.name)
+        found = Ledger(self.home.ledger).entry(self.name)
         if found and not is_alive(found):
             client.ask(self.home, {"do": "hello"})  # which is answered after all that came before
             return self.entry
@@ -201,7 +201,7 @@ class Container:
             return str(entry["log"])
         if self.on_shelf:
             return f"{self.home.folder(self.name)}/log"
-        last = next((record for record in self.home.records() if record["name"] == self.name), None)
+        last = self.home.last_record(self.name)
         if last is None:
             raise NotFound(f"nothing is known of a container called {self.name!r}")
         return str(last["log"])

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from .errors import NotPossibleHere, SandboxError
-from .host_causes import FORBIDDING, UNFILTERED, cause, in_the_way, outer, status, sysctl, text
+from .host_causes import FORBIDDING, UNFILTERED, cause, in_the_way, outer, sysctl, text
 from .linux import constants as c
 from .linux import files
 from .primitives.cgroups.hierarchy import UNIFIED, Place, read_layout
@@ -159,7 +159,7 @@ def _read(raw: dict[str, tuple[int, str]]) -> Iterator[Finding]:
         # A value that forbids in general may still allow this program: the trial has the last word.
         stands = value == bad and raw["namespace.user"][0] != 0
         yield Finding(name, not stands, "not there" if value is None else f"= {value}", cure if stands else "")
-    own = status()
+    own = files.status()
     gained = own.get("NoNewPrivs") != "1"
     cure = "" if gained else "newuidmap can't work in this process tree: start without no_new_privs"
     yield Finding("no_new_privs", gained, f"NoNewPrivs: {own.get('NoNewPrivs', '?')} in /proc/self/status", cure)
@@ -255,7 +255,7 @@ def mapping_mode() -> MappingMode:
     """
     if (obstacle := in_the_way()) and not report().can("namespace.user"):
         raise NotPossibleHere("no user namespace can be made here", condition=obstacle.condition, cure=obstacle.cure)
-    own = status()
+    own = files.status()
     capable = int(own["CapEff"], 16)
     setting = all(capable >> c.CAPABILITIES.index(name) & 1 for name in ("CAP_SETUID", "CAP_SETGID"))
     if setting and all(_covers(rows, CONTAINER_IDS) for rows in read_maps().values()):

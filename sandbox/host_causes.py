@@ -86,15 +86,9 @@ def sysctl(name: str) -> str | None:
         return None
 
 
-def status() -> dict[str, str]:
-    """/proc/self/status, proc_pid_status(5)."""
-    pairs = (line.partition(":") for line in files.read("/proc/self/status").splitlines())
-    return {key: value.strip() for key, _, value in pairs}
-
-
 def filtered() -> bool:
     """Whether this process runs under a seccomp filter."""
-    return status().get("Seccomp") == "2"
+    return files.status().get("Seccomp") == "2"
 
 
 def in_the_way() -> Cause | None:
@@ -124,7 +118,7 @@ def no_user_namespace(number: int) -> Cause:
     if number == errno.EPERM and not any(mount.mount_point == "/" for mount in files.mountinfo()):
         return Cause("this process is in a chroot: no line of /proc/self/mountinfo is for /", "use pivot_root, not chroot")
     return in_the_way() or Cause(
-        f"CapEff is {status().get('CapEff')}, and nothing that usually forbids it was found", "run as root"
+        f"CapEff is {files.status().get('CapEff')}, and nothing that usually forbids it was found", "run as root"
     )
 
 

@@ -48,7 +48,7 @@ def info(name: str, entry: dict[str, Any] | None, home: Home, *, linked: bool = 
     Without `linked`, its network is not looked at: that is as much work as all the rest.
     """
     if entry is None:
-        last = next((record for record in home.records() if record["name"] == name), None)
+        last = home.last_record(name)
         if last is None and not os.path.isdir(home.folder(name)):
             raise NotFound(f"there is no container called {name!r}")
         return Info(name, "STOPPED", image=home.load(name).image) if last is None else _ended(last)
@@ -83,7 +83,7 @@ def containers(all: bool = True) -> list[Info]:
     """Every container that runs, and with `all` those that rest on the shelf, each with what it uses."""
     home = open_home()
     found = {}
-    for entry in Ledger(f"{home.runtime}/ledger").entries():
+    for entry in Ledger(home.ledger).entries():
         if "in" not in entry and is_alive(entry):
             with contextlib.suppress(OSError):  # it ended while we looked
                 found[entry["name"]] = info(entry["name"], entry, home, linked=False)
@@ -99,7 +99,7 @@ def ledger() -> list[dict[str, Any]]:
 
     Entries of containers that are gone are first undone: by their launcher, which may be at it, or by a new one.
     """
-    book = Ledger(f"{open_home().runtime}/ledger")
+    book = Ledger(open_home().ledger)
     entries = list(book.entries())
     if any(not is_alive(entry) for entry in entries):
         client.ask(open_home(), {"do": "hello"})

@@ -127,7 +127,7 @@ def run(
         command: a list of words, or a text, which is a script for /bin/sh.
         stdin: what it reads; nothing, if left out.
         options: memory, cpus, pids, hostname, env, workdir, user, volume, … (`options.OPTIONS`); for teaching also
-            without=("MaskPaths", …), calls=True, plan=…
+            without=("Mask", …), calls=True, plan=…
 
     Raises:
         KernelRefused: a step failed: the container was never made, or there is no such program in it.
@@ -136,11 +136,27 @@ def run(
     return collect(spawn(image, command, stdin=stdin, **options))
 
 
+class Kept:
+    """The beginning of each stream of a job, up to `room` bytes."""
+
+    def __init__(self, room: int = OUTPUT_KEPT) -> None:
+        self._pieces: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+        self._room = dict.fromkeys(self._pieces, room)
+
+    def add(self, stream: str, data: bytes) -> None:
+        """Keep of `data` what there is room for."""
+        if piece := data[: self._room[stream]]:
+            self._pieces[stream].append(piece)
+            self._room[stream] -= len(piece)
+
+    def streams(self) -> tuple[bytes, bytes]:
+        """stdout and stderr."""
+        return b"".join(self._pieces["stdout"]), b"".join(self._pieces["stderr"])
+
+
 def collect(job: Job) -> Result:
     """Wait for a job and keep what it writes, up to OUTPUT_KEPT bytes a stream."""
-    kept: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
-    room = dict.fromkeys(kept, OUTPUT_KEPT)
+    kept = Kept()
     for stream, data in job.output():
-        kept[stream].append(data[: room[stream]])
-        room[stream] -= len(kept[stream][-1])
-    return job.result(b"".join(kept["stdout"]), b"".join(kept["stderr"]))
+        kept.add(stream, data)
+    return job.result(*kept.streams())

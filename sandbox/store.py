@@ -73,6 +73,10 @@ class Home:
         return f"{self.path}/images"
 
     @property
+    def ledger(self) -> str:
+        return f"{self.runtime}/ledger"
+
+    @property
     def cache(self) -> str:
         return f"{self.path}/cache"
 
@@ -217,6 +221,10 @@ class Home:
             if name[0] != "." and name.partition("-")[0] < kept[0].partition("-")[0]:
                 with suppress(FileNotFoundError):
                     os.unlink(f"{self.path}/records/{name}")
+
+    def last_record(self, name: str) -> dict[str, Any] | None:
+        """What is known of the last run of that name that ended, or None."""
+        return next((record for record in self.records() if record["name"] == name), None)
 
     def records(self) -> list[dict[str, Any]]:
         """The last finished runs, newest first, as they were written; "log" is added: the path of the log, or ""."""

@@ -72,7 +72,7 @@ def become(steps: list[dict[str, Any]], world: World, shared: set[str], observe:
 def run(
     step: Step, world: World, head: list[object], rows: list[list[object]], shared: set[str] | frozenset[str] = frozenset()
 ) -> None:
-    """Apply one step and note it: `head` is its lane and its text or number. A step that would spoil the host is refused."""
+    """Apply one step and note it: `head` is its lane and its number there. A step that would spoil the host is refused."""
     start = time.monotonic_ns()
     result: object = "failed"
     try:

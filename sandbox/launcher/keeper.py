@@ -18,6 +18,7 @@ from typing import NoReturn
 from ..linux import constants as c
 from ..linux import syscalls
 from . import protocol, server
+from .loop import readable
 
 #: A launcher that dies within so many seconds has a short life.
 SHORT = 0.5
@@ -108,7 +109,7 @@ class Keeper:
             del self.untold[0]
 
     def _pending(self) -> bool:
-        while select.select([self.wire], [], [], 0)[0]:
+        while readable(self.wire.fileno()):
             try:
                 return bool(self.wire.recv(1, socket.MSG_PEEK))
             except ConnectionResetError:

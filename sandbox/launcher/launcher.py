@@ -35,7 +35,7 @@ class Launcher(Loop):
         super().__init__()
         self.handlers = handlers
         self.home, self.listener, self.keeper = home, listener, keeper
-        self.ledger = Ledger(f"{home.runtime}/ledger")
+        self.ledger = Ledger(home.ledger)
         # Goes into every entry of the ledger: of which boot and of which keeper it is.
         self.stamp = {"boot": files.boot_id(), "keeper": [os.getppid(), files.start_time(os.getppid())]}
         self.namespaces = namespaces.read()

@@ -20,8 +20,3 @@ def keep(home: Home, request: dict[str, Any], message: dict[str, Any]) -> None:
     with suppress(OSError, SandboxError):
         home.write_record(record, "" if request.get("keep") else request.get("log", ""))
     home.remove_upper((request.get("spec") or {}).get("root", {}).get("upper") or "")
-
-
-def last(home: Home, name: str) -> dict[str, Any] | None:
-    """The newest record of that name."""
-    return next((record for record in home.records() if record["name"] == name), None)

@@ -10,7 +10,6 @@ from typing import NoReturn
 
 from ..errors import AlreadyExists, InvalidOption, NotFound, WrongState
 from ..primitives import cgroups
-from . import records
 from .launcher import Handler, Launcher
 from .protocol import Message
 from .runs import Run
@@ -99,7 +98,7 @@ def wait(launcher: Launcher, message: Message, fds: list[int], client: socket.so
     if run := launcher.runs.get(message["name"]):
         run.waiting.append(client)
         return None
-    if ended := launcher.finished.get(message["name"]) or records.last(launcher.home, message["name"]):
+    if ended := launcher.finished.get(message["name"]) or launcher.home.last_record(message["name"]):
         return ended
     raise NotFound(f"nothing is known of a run called {message['name']!r}")
 

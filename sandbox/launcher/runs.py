@@ -209,10 +209,9 @@ class Run:
     def ignores(self, number: int) -> bool:
         """Whether a signal would be lost: PID 1 gets only those that it has a handler for. pid_namespaces(7)."""
         try:
-            lines = files.read(f"/proc/{self.world.pid}/status").splitlines()
+            caught = int(files.status(self.world.pid)["SigCgt"], 16)
         except OSError:
             return False
-        caught = next((int(line.split()[1], 16) for line in lines if line.startswith("SigCgt")), 0)
         return not caught >> (number - 1) & 1
 
     # --- the end ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import resource
 import socket
 from typing import NoReturn
 
@@ -17,8 +16,6 @@ def main(runtime: str, home: str, listener: socket.socket, keeper: socket.socket
     """Be the launcher. `held` and `exits` are the keeper's, inherited."""
     try:
         syscalls.set_name("sandbox-launch")
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         launcher = Launcher(Home(home, runtime), listener, keeper, requests.HANDLERS)
         adoption.adopt_all(launcher, held, exits)
         # What lives until now lives for ever; and a child never collects: it would copy every page it looks at.

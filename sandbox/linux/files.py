@@ -77,6 +77,12 @@ def session(pid: int | str) -> int:
     return int(_stat(pid)[3])
 
 
+def status(pid: int | str = "self") -> dict[str, str]:
+    """/proc/PID/status: its keys, each with what stands behind the colon. proc_pid_status(5)."""
+    pairs = (line.partition(":") for line in read(f"/proc/{pid}/status").splitlines())
+    return {key: value.strip() for key, _, value in pairs}
+
+
 @functools.cache
 def boot_id() -> str:
     """The name of this boot of the kernel. random(4)."""

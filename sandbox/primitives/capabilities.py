@@ -70,8 +70,7 @@ def read(pid: int | str = "self") -> dict[str, tuple[str, ...]]:
 
 
 def _sets(pid: int | str) -> dict[str, int]:
-    lines = (line.partition(":\t") for line in files.read(f"/proc/{pid}/status").splitlines())
-    return {key: int(value, 16) for key, _, value in lines if key in SETS}
+    return {key: int(value, 16) for key, value in files.status(pid).items() if key in SETS}
 
 
 class DropBoundingSet(Step):

@@ -189,7 +189,8 @@ class MountFilesystem(Step):
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         if error.errno == 1 and self.type in ("proc", "sysfs"):
-            over = [m.line for m in files.mountinfo() if m.mount_point.startswith(f"/{self.type[:4].rstrip('f')}")][1:]
+            where = {"proc": "/proc", "sysfs": "/sys"}[self.type]
+            over = [m.line for m in files.mountinfo() if m.mount_point.startswith(where)][1:]
             shown = f", as {over[0]!r} does" if over else ""
             return (
                 f"a part of the host's {self.type} is mounted over{shown}: then a user namespace may not mount a fresh one",

@@ -125,11 +125,11 @@ def _why_no_namespace() -> tuple[str, str]:
                 return f"{path} is {bad}", cure
         except OSError:
             continue
-    status = dict(line.split(":", 1) for line in files.read("/proc/self/status").splitlines() if ":" in line)
-    if status.get("Seccomp", "").strip() == "2":
+    status = files.status()
+    if status.get("Seccomp") == "2":
         return "this process runs under a seccomp filter (Seccomp: 2), as inside Docker", "see `sandbox doctor`"
     return (
-        f"CapEff is {status.get('CapEff', '?').strip()} and nothing that usually forbids it was found",
+        f"CapEff is {status.get('CapEff', '?')} and nothing that usually forbids it was found",
         "see `sandbox doctor`",
     )
 

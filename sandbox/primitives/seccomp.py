@@ -192,12 +192,8 @@ class State(NamedTuple):
 
 def read(pid: int | str = "self") -> State:
     """The filters of a process. proc_pid_status(5). Raises OSError where there is no such process."""
-    status = _status(pid)
+    status = files.status(pid)
     return State(int(status.get("Seccomp", 0)), int(status.get("Seccomp_filters", 0)), status.get("NoNewPrivs") == "1")
-
-
-def _status(pid: int | str) -> dict[str, str]:
-    return dict(line.split(":\t", 1) for line in files.read(f"/proc/{pid}/status").splitlines() if ":\t" in line)
 
 
 class SetNoNewPrivileges(Step):
@@ -229,7 +225,7 @@ class InstallSeccomp(Step):
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         try:
-            status = _status("self")
+            status = files.status()
         except OSError:
             status = {}
         if error.errno == errno.EACCES:

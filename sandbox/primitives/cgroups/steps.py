@@ -12,7 +12,7 @@ from ...errors import NotPossibleHere
 from ...linux import files
 from ...step import Step, World
 from . import group as groups
-from . import refusals
+from . import pids, refusals
 from .ground import here, make_group
 from .hierarchy import UNIFIED, Directories, is_ours, place
 
@@ -100,7 +100,7 @@ class SetLimits(Step):
             note: str = driver.limit_memory(directory, value, self.swap)
             return note
         set_limit = {
-            "pids": driver.limit_pids, "cpus": driver.limit_cpu, "cpu_weight": driver.weigh_cpu, "cpuset": driver.pin_cpus,
+            "pids": pids.limit, "cpus": driver.limit_cpu, "cpu_weight": driver.weigh_cpu, "cpuset": driver.pin_cpus,
         }[limit]  # fmt: skip
         set_limit(directory, value)
         return ""

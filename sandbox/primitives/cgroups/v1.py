@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...linux import files
-from . import knobs
+from . import knobs, pids
 
 _PERIOD = 100_000  # µs: the kernel's own default
 _NO_LIMIT = 1 << 62  # v1 has no "max": no limit shows as the largest number of whole pages
@@ -52,21 +52,6 @@ def read_memory(directory: str) -> dict[str, Any]:
 def oom_kills(directory: str) -> int:
     """Processes killed because memory ran out. v1 counts them where they were, not above: the groups below are added."""
     return sum(files.pairs(knobs.text(path, "memory.oom_control")).get("oom_kill", 0) for path in knobs.subtree(directory))
-
-
-# --- pids -----------------------------------------------------------------------------------------------------------
-
-
-def limit_pids(directory: str, pids: int) -> None:
-    files.write(f"{directory}/pids.max", str(pids))
-
-
-def glance_pids(directory: str) -> dict[str, Any]:
-    return {"pids": knobs.number(directory, "pids.current")}
-
-
-def read_pids(directory: str) -> dict[str, Any]:
-    return glance_pids(directory) | {"pids_limit": knobs.number(directory, "pids.max")}
 
 
 # --- cpu, cpuacct, cpuset -------------------------------------------------------------------------------------------
@@ -161,9 +146,9 @@ Reader = Callable[[str], dict[str, Any]]
 
 #: Cheap: one file each.
 GLANCES: dict[str, Reader] = {
-    "cpuacct": glance_cpuacct, "memory": glance_memory, "pids": glance_pids, "blkio": read_io,
+    "cpuacct": glance_cpuacct, "memory": glance_memory, "pids": pids.glance, "blkio": read_io,
 }  # fmt: skip
 READERS: dict[str, Reader] = {
-    "cpu": read_cpu, "cpuacct": read_cpuacct, "memory": read_memory, "pids": read_pids, "blkio": read_io,
+    "cpu": read_cpu, "cpuacct": read_cpuacct, "memory": read_memory, "pids": pids.read, "blkio": read_io,
     "freezer": read_freezer,
 }  # fmt: skip

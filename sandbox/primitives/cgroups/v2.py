@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...linux import files
-from . import knobs
+from . import knobs, pids
 from .hierarchy import UNIFIED
 
 _PERIOD = 100_000  # µs: the kernel's own default
@@ -43,21 +43,6 @@ def read_memory(directory: str) -> dict[str, Any]:
 def oom_kills(directory: str) -> int:
     """Processes killed because memory ran out, in this group and below."""
     return files.pairs(knobs.text(directory, "memory.events")).get("oom_kill", 0)
-
-
-# --- pids -----------------------------------------------------------------------------------------------------------
-
-
-def limit_pids(directory: str, pids: int) -> None:
-    files.write(f"{directory}/pids.max", str(pids))
-
-
-def glance_pids(directory: str) -> dict[str, Any]:
-    return {"pids": knobs.number(directory, "pids.current")}
-
-
-def read_pids(directory: str) -> dict[str, Any]:
-    return glance_pids(directory) | {"pids_limit": knobs.number(directory, "pids.max")}
 
 
 # --- cpu, cpuset ----------------------------------------------------------------------------------------------------
@@ -154,8 +139,8 @@ Reader = Callable[[str], dict[str, Any]]
 
 #: Cheap: one file each.
 GLANCES: dict[str, Reader] = {
-    UNIFIED: glance_tree, "memory": glance_memory, "pids": glance_pids, "io": read_io,
+    UNIFIED: glance_tree, "memory": glance_memory, "pids": pids.glance, "io": read_io,
 }  # fmt: skip
 READERS: dict[str, Reader] = {
-    UNIFIED: read_tree, "cpu": read_cpu, "memory": read_memory, "pids": read_pids, "io": read_io,
+    UNIFIED: read_tree, "cpu": read_cpu, "memory": read_memory, "pids": pids.read, "io": read_io,
 }  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.primitives.cgroups import v1
+from sandbox.primitives.cgroups import pids, v1
 from sandbox.primitives.cgroups.hierarchy import Directories
 
 Recorded = Callable[[str], Directories]
@@ -16,7 +16,7 @@ def test_everything_that_is_counted_is_read(recorded: Recorded) -> None:
     where = dict(recorded("hybrid"))
     assert v1.read_cpuacct(where["cpuacct"])["cpu_seconds"] == pytest.approx(0.56823, abs=1e-5)
     assert v1.read_cpu(where["cpu"]) == {"throttled": 10, "throttled_seconds": pytest.approx(0.492822846)}
-    assert v1.read_pids(where["pids"]) == {"pids": 2, "pids_limit": 20}
+    assert pids.read(where["pids"]) == {"pids": 2, "pids_limit": 20}
     assert v1.read_io(where["blkio"]) == {"io_read": 2_101_248, "io_written": 3_002_368}
     memory = v1.read_memory(where["memory"])
     assert memory["memory_peak"] == memory["memory_limit"] == 40 << 20
@@ -29,7 +29,7 @@ def test_the_largest_number_is_shown_as_no_limit(recorded: Recorded) -> None:
     Path(where["memory"], "memory.limit_in_bytes").write_text("9223372036854771712\n")
     Path(where["pids"], "pids.max").write_text("max\n")
     assert v1.read_memory(where["memory"])["memory_limit"] is None
-    assert v1.read_pids(where["pids"])["pids_limit"] is None
+    assert pids.read(where["pids"])["pids_limit"] is None
 
 
 def test_processes_killed_in_groups_made_inside_are_counted_too(recorded: Recorded) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.primitives.cgroups import v2
+from sandbox.primitives.cgroups import pids, v2
 from sandbox.primitives.cgroups.hierarchy import UNIFIED, Directories
 
 Recorded = Callable[[str], Directories]
@@ -23,7 +23,7 @@ def test_everything_that_is_counted_is_read(group: Path) -> None:
     assert tree["cpu_stalled"] == 0.423539
     assert tree["frozen"] is False
     assert v2.read_cpu(str(group)) == {"throttled": 13, "throttled_seconds": 0.646439}
-    assert v2.read_pids(str(group)) == {"pids": 1, "pids_limit": 20}
+    assert pids.read(str(group)) == {"pids": 1, "pids_limit": 20}
     assert v2.read_io(str(group)) == {"io_read": 2_101_248, "io_written": 3_002_368}
     memory = v2.read_memory(str(group))
     assert memory["memory"] == 3_354_624
