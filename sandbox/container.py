@@ -15,10 +15,11 @@ from .home import home as open_home
 from .job import Job, Result, explain, warnings
 from .launcher import client
 from .launcher.ledger import Ledger, is_alive
+from .linux import files
 from .listing import Info, directories, info
 from .options import spec_from
 from .plans import Running, Where, compile_exec
-from .primitives import cgroups
+from .primitives import cgroups, hooks
 from .spec import Process, Spec
 from .starting import How, collect, place, request
 from .store import Home, check_name, random_name
@@ -98,21 +99,40 @@ class Container:
             return "STOPPED"
         return "FROZEN" if cgroups.frozen(directories(entry)) else "RUNNING"
 
-    def start(self, *, calls: bool = False, without: Sequence[str] = ()) -> Trace:
+    def start(self, spec: Spec | None = None, *, calls: bool = False, without: Sequence[str] = ()) -> Trace:
         """Start it in the background, where it outlives this process. Returns the trace of the start.
+
+        `spec` is used instead of the one on the shelf.
 
         Raises:
             WrongState: it runs already.
             KernelRefused: a step failed.
         """
         with self.home.lock(self.name):
-            if self.entry is not None:
-                raise WrongState(f"the container {self.name!r} is running already")
-            log = f"{self.home.folder(self.name)}/log"
-            how = How(tuple(without), calls, keep=True)
-            message = request(self.home.load(self.name), how, self.home, foreground=False, log=log)
+            wanted, message = self._request(spec, How(tuple(without), calls, keep=True), foreground=False)
             reply, _ = client.ask(self.home, message)
-            return Trace(reply["trace"], message["plan"])
+        self.run_hooks("start-host", wanted)
+        return Trace(reply["trace"], message["plan"])
+
+    def start_job(self, spec: Spec | None = None, *, calls: bool = False, without: Sequence[str] = ()) -> Job:
+        """Start it in the foreground: its console, or its streams, are the job's, and it ends when nobody waits any more."""
+        with self.home.lock(self.name):
+            wanted, message = self._request(spec, How(tuple(without), calls, keep=True), foreground=True)
+            return Job(self.home, message, wanted, interactive=True)
+
+    def _request(self, spec: Spec | None, how: How, *, foreground: bool) -> tuple[Spec, dict[str, Any]]:
+        if self.entry is not None:
+            raise WrongState(f"the container {self.name!r} is running already")
+        wanted = spec or self.home.load(self.name)
+        self.run_hooks("pre-start", wanted)
+        log = f"{self.home.folder(self.name)}/log"
+        return wanted, request(wanted, how, self.home, foreground=foreground, log=log)
+
+    def run_hooks(self, when: str, spec: Spec | None = None) -> None:
+        """Run the hooks of a moment that is ours: pre-start, start-host, clone, destroy. Raises KernelRefused if one fails."""
+        for hook in (spec or self.home.load(self.name)).hooks:
+            if hook.when == when:
+                hooks.run(hook.args, {**dict(item.split("=", 1) for item in hook.env), "LXC_HOOK_TYPE": when}, when)
 
     def exec(self, command: Sequence[str] | str, *, stdin: bytes | None = None, calls: bool = False, **options: Any) -> Result:
         """Run another process in it, confined as its first one is, and wait. Options: env, workdir, user, timeout."""
@@ -132,8 +152,7 @@ class Container:
         process: Process = replace(
             asked.process, capabilities=spec.process.capabilities, no_new_privileges=spec.process.no_new_privileges
         )
-        many = not spec.uid_mappings
-        where = Where(privileged=many, newuidmap=len(spec.uid_mappings) > 1)
+        where = Where(privileged=os.geteuid() == 0, newuidmap=len(spec.uid_mappings) > 1)
         running = Running(entry["pid"], entry["start_time"], entry["id_base"], directories(entry))
         made = compile_exec(spec, process, running, where)
         name = f"{self.name}.exec-{os.urandom(4).hex()}"
@@ -143,14 +162,17 @@ class Container:
         }  # fmt: skip
         return Job(self.home, message, spec, stdin=stdin, interactive=interactive)
 
-    def attach(self) -> Job:
-        """Take its terminal, which one at a time can have; when the job is left, the container goes on.
+    def attach(self, tty: int = 0) -> Job:
+        """Take one of its terminals, which one at a time can have; when the job is left, the container goes on.
+
+        `tty` is 0 for the console, a number for /dev/tty1 and so on, or -1 for the first of these that is free.
 
         Raises:
             WrongState: it does not run. (That it has no terminal, or that somebody has it, comes with the job's result.)
         """
         entry = self.running()
-        message = {"do": "attach", "name": self.name, "terminal": True, "pid": entry["pid"], "log": entry["log"]}
+        log = {} if tty else {"log": entry["log"]}
+        message = {"do": "attach", "name": self.name, "terminal": True, "pid": entry["pid"], "tty": tty, **log}
         return Job(self.home, message, Spec.from_json(entry["spec"]))
 
     def running(self) -> dict[str, Any]:
@@ -172,11 +194,31 @@ class Container:
     def unfreeze(self) -> None:
         self._ask({"do": "unfreeze"})
 
-    def stop(self, timeout: float = 10.0, signal: int = signals.SIGTERM) -> Result:
-        """Ask it to end, wait up to `timeout` seconds, then kill it. Returns how it ended."""
-        return self._result(self._ask({"do": "stop", "timeout": timeout, "signal": signal}))
+    def stop(self, timeout: float = 10.0, signal: int = 0, *, kill: bool = True) -> Result | None:
+        """Ask it to end, wait up to `timeout` seconds, then kill it. Returns how it ended.
 
-    def kill(self) -> Result:
+        Without `signal`, by the one that its configuration names, or that its first process is known to listen to. Without
+        `kill`, None is returned when it still runs.
+        """
+        number = signal or self._halt_signal(self.running())
+        ended = self._ask({"do": "stop", "timeout": timeout, "signal": number, "kill": kill})
+        return None if ended["event"] == "running" else self._result(ended)
+
+    @staticmethod
+    def _halt_signal(entry: dict[str, Any]) -> int:
+        """How a container is asked to end: as configured; an init by SIGPWR, or systemd by its own signal, as LXC does."""
+        spec = Spec.from_json(entry["spec"])
+        if spec.stop_signal or not spec.system:
+            return spec.stop_signal or signals.SIGTERM
+        blocked = int(files.status(entry["pid"])["SigBlk"], 16)
+        systemd = signals.SIGRTMIN + 3  # systemd(1): "halts the machine"
+        return systemd if blocked >> (systemd - 1) & 1 else signals.SIGPWR
+
+    def reboot(self) -> None:
+        """Ask its init to start the system anew; it goes on being the same container. lxc-stop(1), -r."""
+        self.signal(Spec.from_json(self.running()["spec"]).reboot_signal or signals.SIGINT)
+
+    def kill(self) -> Result | None:
         """End it at once."""
         return self.stop(0.0, signals.SIGKILL)
 

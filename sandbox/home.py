@@ -1,6 +1,7 @@
 """Where the shelf stands: the folder on disk ($SANDBOX_HOME) and the one on tmpfs, both ours alone."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import stat
@@ -15,6 +16,8 @@ from .store import Home
 #: A unix socket's path takes at most 107 bytes (unix(7)); of these, so many are left to the names below `Home.runtime`.
 SOCKET_NAME = 40
 _SOCKET_PATH = 107
+#: Seconds in which whoever has just made a folder has locked it.
+AT_WORK = 5
 _PARTS = ("containers", "layers", "images", "records", "cache")
 
 _known: dict[tuple[str, int], Home] = {}
@@ -32,6 +35,22 @@ def home() -> Home:
     if known is None or not (os.path.isdir(known.path) and os.path.isdir(known.runtime)):
         known = _known[path, os.geteuid()] = Home(_open_shelf(path), _open_runtime(path))
     return known
+
+
+def at(folder: str) -> Home:
+    """The shelf of this user, but with its containers in another folder (LXC's -P), which is made if it is missing.
+
+    Raises:
+        NotPossibleHere: others may enter it: what root of a container writes may be set-uid root on disk.
+    """
+    path, usual = os.path.realpath(folder), home()
+    if path == usual.containers:
+        return usual
+    with disk.explained(os.path.dirname(path)):
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    _own(path)
+    _tidy(path)
+    return Home(usual.path, _open_runtime(path), path)
 
 
 def shelf_path() -> str:
@@ -118,13 +137,19 @@ def _own(path: str) -> None:
 
 
 def _tidy(folder: str) -> None:
-    """Remove what a crash left half made or half removed. An hour old: nobody is still at it."""
+    """Remove what a crash left half made (nobody has it locked, as `Home.build` does) or half removed."""
     for entry in os.scandir(folder):
-        if entry.name.startswith((".new-", ".gone-")):
+        if not entry.name.startswith((".new-", ".gone-")):
+            continue
+        try:
+            fd = os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                if time.time() - entry.stat(follow_symlinks=False).st_mtime > 3600:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > AT_WORK:
                     disk.remove_tree(entry.path)
-            except OSError as error:
-                # Gone by now; or, as an ordinary user, files of the container's other users, which only it could remove.
-                if error.errno not in (errno.ENOENT, errno.EACCES, errno.EPERM):
-                    raise
+            finally:
+                os.close(fd)
+        except OSError as error:
+            # Locked; gone by now; or, as an ordinary user, files of the container's other users, which only it could remove.
+            if error.errno not in (errno.EAGAIN, errno.ENOENT, errno.EACCES, errno.EPERM):
+                raise

@@ -51,6 +51,7 @@ class Job:
         self.pid = int(request.get("pid", 0))  # known only of one that runs already
         self.terminal = bool(request.get("terminal"))
         self.console = -1  # the master of its terminal, once it runs
+        self.tty = int(request.get("tty", 0))  # which of its terminals that is: 0 is the console
         self.done = False
         self.failure: SandboxError | None = None
         self._ended: dict[str, Any] | None = None
@@ -203,6 +204,7 @@ class Job:
             return
         if message["event"] in ("started", "attached"):
             self.pid = message.get("pid", self.pid)
+            self.tty = message.get("tty", self.tty)
             if fds:
                 self._open_console(fds[0])
         elif message["event"] == "exited":
@@ -228,7 +230,8 @@ class Job:
             self.failure = LauncherLost("the launcher was killed while it started the container", cure="start it again")
             self._ended = {"exit_code": 125, "reason": "", "trace": []}
             return
-        self._wire = client.tell(self.home, {"do": "attach" if self.console >= 0 else "wait", "name": self.name})
+        again = {"do": "attach", "tty": self.tty} if self.console >= 0 else {"do": "wait"}
+        self._wire = client.tell(self.home, {**again, "name": self.name})
         self._poll.register(self._wire, select.POLLIN)
 
     def _finish(self) -> None:

@@ -16,8 +16,9 @@ from .errors import InvalidOption
 from .primitives import seccomp
 from .primitives.barrier import Go, WaitForGo
 from .primitives.capabilities import DropBoundingSet, SetCapabilities
-from .primitives.cgroups import JoinCgroups, MakeCgroups, SetLimits
+from .primitives.cgroups import SYSTEM, DelegateCgroups, JoinCgroups, MakeCgroups, MountCgroups, SetLimits
 from .primitives.devices import MakeDev
+from .primitives.hooks import RunAfter, RunHook
 from .primitives.mounts import (
     AttachTree,
     MakePrivate,
@@ -26,14 +27,14 @@ from .primitives.mounts import (
     MountFilesystem,
     MountScratch,
     OpenTree,
-    PivotRoot,
-    ReadOnlyRoot,
 )
 from .primitives.namespaces import Clone, Enter, SetHostname, UnshareCgroupNamespace
 from .primitives.network import BringUpLoopback
 from .primitives.overlay import MountOverlay
 from .primitives.process import ChangeDirectory, Exec, GiveStreams, ResetProcess, SetUser
+from .primitives.root import AttachRoot, PivotRoot, ReadOnlyRoot
 from .primitives.seccomp import InstallSeccomp, SetNoNewPrivileges
+from .primitives.sysctl import SetSysctls
 from .primitives.terminal import OpenConsole, TakeTerminal
 from .primitives.users import BecomeRoot, ClaimIds, MapIds
 from .spec import Mount, Process, Spec
@@ -151,10 +152,15 @@ def outside(spec: Spec, where: Where) -> Iterable[Step]:
     if mapped:
         yield MapIds(*id_rows(spec), helper=where.newuidmap)
         if where.privileged:
-            yield GiveStreams()
+            yield GiveStreams(root_of(spec))
+    if mapped and where.privileged and delegated(spec):
+        yield DelegateCgroups(group, trees_joined(spec), root_of(spec))  # its init makes groups of its own
     if where.privileged:
         yield from trees(spec, idmap=mapped)
-    yield JoinCgroups(group, pinned(spec))
+    yield JoinCgroups(group, trees_joined(spec))
+    for hook in spec.hooks:
+        if hook.when in ("stop", "post-stop"):
+            yield RunAfter(hook.when, hook.args, hook.env)
     yield Go()  # the one barrier
 
 
@@ -177,15 +183,22 @@ def inside(spec: Spec, where: Where) -> Iterable[Step]:
     if not where.privileged:
         yield from trees(spec, idmap=False)  # an ordinary user may take them only in here; and now: the scratch hides /tmp
     yield MountScratch(spec.root.size)
-    yield MountOverlay(tuple(f"layer{i}" for i in range(len(spec.root.layers))), upper="upper" if spec.root.upper else "")
+    if spec.root.path:
+        yield AttachRoot("root")
+    else:
+        yield MountOverlay(tuple(f"layer{i}" for i in range(len(spec.root.layers))), upper="upper" if spec.root.upper else "")
     yield from furnish(spec, many_ids)
+    yield from hooks(spec, "pre-mount", "mount", "autodev")
     yield Mask(spec.masked_paths)
+    if spec.sysctls:
+        yield SetSysctls(spec.sysctls)
     yield MakeReadOnly(spec.readonly_paths)
     if spec.process.terminal:
-        yield OpenConsole()
+        yield OpenConsole(more=spec.terminals)
     yield PivotRoot()
     if spec.root.readonly:
         yield ReadOnlyRoot()
+    yield from hooks(spec, "start")
     yield from become(spec, spec.process, many_ids)
 
 
@@ -195,12 +208,12 @@ def become(spec: Spec, process: Process, many_ids: bool) -> Iterable[Step]:
     if filtered and not process.no_new_privileges:
         # Without no_new_privs, only who has CAP_SYS_ADMIN may load a filter: so before the capabilities go.
         yield seccomp_filter(spec, process)
-    if process.terminal:
+    if process.terminal and not (spec.system and process is spec.process):  # an init leaves it to whoever logs in
         yield TakeTerminal()
     yield SetUser(process.user, groups=many_ids)
     yield SetCapabilities(process.capabilities)
     yield ChangeDirectory(process.cwd)
-    yield ResetProcess()
+    yield ResetProcess(limits=process.rlimits)
     if process.no_new_privileges:
         yield SetNoNewPrivileges()
         if filtered:
@@ -215,6 +228,8 @@ def seccomp_filter(spec: Spec, process: Process) -> Step:
 
 def trees(spec: Spec, idmap: bool) -> Iterable[Step]:
     """The folders and files of the host that become a part of the new root."""
+    if spec.root.path:
+        yield OpenTree("root", spec.root.path, ("nodev",), idmap and not spec.root.shifted)
     for i, layer in enumerate(spec.root.layers):
         yield OpenTree(f"layer{i}", layer, ("ro", "nodev"), idmap)
     if spec.root.upper:
@@ -252,26 +267,53 @@ def furnish(spec: Spec, many_ids: bool) -> Iterable[Step]:
         AttachTree("sys", "/sys") if "sys" in bound else MountFilesystem("sysfs", "/sys", ("ro", "nosuid", "nodev", "noexec"))
     )
     for i, mount in enumerate(spec.mounts):
-        yield AttachTree(f"volume{i}", mount.destination) if mount.type == "bind" else _filesystem(mount)
+        yield attached(f"volume{i}", mount)
 
 
-def _filesystem(mount: Mount) -> Step:
+def attached(tree: str, mount: Mount) -> Step:
+    """One mount that the Spec asks for."""
+    if mount.type == "bind":
+        return AttachTree(tree, mount.destination)
+    if mount.type == "cgroup":
+        return MountCgroups(mount.destination, readonly="ro" in mount.options)
     return MountFilesystem(mount.type, mount.destination, mount.options)
+
+
+def hooks(spec: Spec, *moments: str) -> Iterable[Step]:
+    """The hooks that run inside at these moments, in the order of the configuration."""
+    for moment in moments:
+        for hook in spec.hooks:
+            if hook.when == moment:
+                yield RunHook(moment, hook.args, hook.env)
 
 
 def limits(spec: Spec, group: str) -> Iterable[Step]:
     """The group and its limits, before anybody is in it."""
     wanted, explicit = spec.resources, dict(spec.annotations).get("explicit", "")
-    yield MakeCgroups(group, pinned(spec))
+    yield MakeCgroups(group, trees_joined(spec))
     yield SetLimits(
-        group, wanted.memory, wanted.swap, wanted.cpus, wanted.cpu_weight, wanted.cpuset, wanted.pids,
+        group, wanted.memory, wanted.swap, wanted.cpus, wanted.cpu_weight, wanted.cpuset, wanted.pids, wanted.files,
+        trees_joined(spec),
         explicit=tuple(name for name in explicit.split(",") if name),
     )  # fmt: skip
 
 
-def pinned(spec: Spec) -> tuple[str, ...]:
-    """Controllers that are joined only when they are needed."""
-    return ("cpuset",) if spec.resources.cpuset is not None else ()
+def trees_joined(spec: Spec) -> tuple[str, ...]:
+    """Controllers that are joined only when they are needed: to pin to CPUs, to set a file, or because all are shown inside."""
+    if delegated(spec):
+        return SYSTEM
+    asked = {name.partition(".")[0] for name, _ in spec.resources.files} & set(SYSTEM)
+    return tuple(sorted(asked | ({"cpuset"} if spec.resources.cpuset is not None else set())))
+
+
+def delegated(spec: Spec) -> bool:
+    """Whether the container's root may make control groups of its own, below ours."""
+    return any(mount.type == "cgroup" and "ro" not in mount.options for mount in spec.mounts)
+
+
+def root_of(spec: Spec) -> int:
+    """The host id of the container's root where the Spec says it; -1: that of the range which is claimed."""
+    return next((row.host_id for row in spec.uid_mappings if row.container_id == 0), -1)
 
 
 def id_rows(spec: Spec) -> tuple[tuple[tuple[int, int, int], ...], tuple[tuple[int, int, int], ...]]:
@@ -286,7 +328,7 @@ def compile_exec(spec: Spec, process: Process, running: Running, where: Where = 
     many_ids = where.privileged or where.newuidmap
     mapped = "user" in spec.namespaces
     join = [JoinCgroups("", directories=running.cgroups)] if running.cgroups else []
-    give = [GiveStreams(running.id_base)] if mapped and where.privileged else []
+    give = [GiveStreams(running.id_base or root_of(spec))] if mapped and where.privileged else []
     root = [BecomeRoot(groups=many_ids)] if mapped else []
     console = [OpenConsole(bind=False)] if process.terminal else []
     return Plan(

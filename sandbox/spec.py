@@ -48,6 +48,7 @@ class Process:
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     no_new_privileges: bool = True
     init: bool = False  # a small init of ours is PID 1: it reaps orphans and hands signals on
+    rlimits: tuple[tuple[str, int, int], ...] = ()  # ("RLIMIT_NOFILE", soft, hard); -1 is no limit. setrlimit(2)
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,55 @@ class Root:
     upper: str = ""
     size: int = 64 * MIB
     readonly: bool = False
+    path: str = ""  # a folder that is the root itself, written to in place, instead of layers
+    shifted: bool = False  # its files belong to the container's host ids already: no id map on its mount
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A mount below the new root. For `type` "bind", `source` is a host path; options are those of mount(8)."""
+    """A mount below the new root. For `type` "bind", `source` is a host path; options are those of mount(8).
+
+    `type` "cgroup" shows the container's own control groups, which its root may divide further (with "ro": only see).
+    """
 
     destination: str
     type: str = "bind"
     source: str = ""
     options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network device of the container, in the words of lxc.net.N in lxc.container.conf(5).
+
+    `type` "veth": a cable to the bridge `link`, or to the bridge of our own network `network`. "macvlan": a second address of
+    the host's device `link`. "phys": the host's device `link` itself, which comes back at the end. "empty": only loopback.
+    """
+
+    type: Literal["empty", "veth", "macvlan", "phys"] = "veth"
+    network: str = ""  # the name of one of our networks (networks.py), which gives an address, names and the way out
+    link: str = ""
+    name: str = ""  # inside; "" is eth0, eth1 …
+    hwaddr: str = ""
+    mtu: int = 0
+    mode: str = ""  # of a macvlan: private, bridge, vepa, passthru
+    pair: str = ""  # of a veth: the name of the end on the host
+    addresses: tuple[str, ...] = ()  # "10.0.3.5/24", "fd00::5/64"
+    gateways: tuple[str, ...] = ()
+    up: bool = True
+    publish: tuple[tuple[str, int, int, str], ...] = ()  # (host address or "", host port, port inside, "tcp" or "udp")
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A program run at a moment of the container's life; `when` is LXC's word. lxc.container.conf(5), container hooks.
+
+    pre-start, start-host, stop and post-stop run on the host, mount and autodev inside before pivot_root, start inside after.
+    """
+
+    when: Literal["pre-start", "pre-mount", "mount", "autodev", "start-host", "start", "stop", "post-stop", "clone", "destroy"]
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +124,7 @@ class Resources:
     cpu_weight: int | None = None
     cpuset: str | None = None
     pids: int | None = None
+    files: tuple[tuple[str, str], ...] = ()  # other control files of the group, as cgroups(7) names them: ("io.weight", "50")
 
 
 @dataclass(frozen=True)
@@ -105,6 +146,14 @@ class Spec:
     readonly_paths: tuple[str, ...] = READONLY_PATHS
     seccomp: str = "default"  # the profile's name in primitives/seccomp.py, or "unconfined"
     timeout: float | None = None
+    networks: tuple[Network, ...] = ()
+    join_network: str = ""  # the container whose network namespace this one shares
+    system: bool = False  # its first process is an init of its own, which boots services and may halt and reboot. reboot(2)
+    terminals: int = 0  # further terminals beside the console: /dev/tty1 …, for logins
+    hooks: tuple[Hook, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()  # of its own namespaces: ("net.ipv4.ip_forward", "1")
+    stop_signal: int = 0  # asks its first process to end; 0: SIGTERM, or what its init is known to listen to
+    reboot_signal: int = 0
     annotations: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class World:
         self.scratch = ""  # inside: the tmpfs in which the new root is put together
         self.root = ""  # inside: where the new root is; "" once it is "/"
         self.own_namespaces: dict[str, str] = {}  # the launcher's, to refuse a step that would spoil the host
-        self.console = -1  # inside: the master of the console, to be sent outside
+        self.terminals: list[tuple[int, int]] = []  # inside: master and slave of the console and of others, to be sent outside
         self.home = ""  # inside: the home directory of the user who was become
         self.wire: socket.socket | None = None  # to the other lane
 

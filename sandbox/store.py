@@ -1,7 +1,8 @@
 """The shelf: one folder a container, with locks and atomic writes. Paths and plain data only.
 
     $SANDBOX_HOME/                  0700: what root of a container writes may be set-uid root on disk
-        containers/NAME/            config.json (the Spec), upper/ (what the container wrote), its logs
+        containers/NAME/            config.json (the Spec), upper/ (what the container wrote), its logs; or, made by
+                                    lxc-create, config (in LXC's format), rootfs/, tmp_root_pass
         layers/ images/ cache/      what containers are made of
         records/                    the last 20 finished runs: TIME-NAME.json, TIME-NAME.log
     on tmpfs (`Home.runtime`)       what a reboot ends anyway: sockets, the ledger, who runs
@@ -20,11 +21,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import disk
+from . import disk, lxc_config
 from .errors import AlreadyExists, InvalidOption, NotFound, SandboxError
 from .spec import Spec
 
 RECORDS_KEPT = 20
+
+#: How rename(2) says that a folder which is not empty, or a file, has the name already.
+_OCCUPIED = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
@@ -59,10 +63,18 @@ def random_name() -> str:
 
 @dataclass(frozen=True)
 class Home:
-    """The shelf at `path`, and `runtime`, its folder on tmpfs. Made by `home()`."""
+    """The shelf at `path`, and `runtime`, its folder on tmpfs. Made by `home()`.
+
+    `lxcpath`: the containers lie in that folder instead of containers/ (LXC's -P).
+    """
 
     path: str
     runtime: str
+    lxcpath: str = ""
+
+    @property
+    def containers(self) -> str:
+        return self.lxcpath or f"{self.path}/containers"
 
     @property
     def layers(self) -> str:
@@ -82,7 +94,7 @@ class Home:
 
     def folder(self, name: str) -> str:
         """The folder of a container, whether there is one or not. Raises InvalidOption."""
-        return f"{self.path}/containers/{check_name(name)}"
+        return f"{self.containers}/{check_name(name)}"
 
     def create(self, spec: Spec, *, keep: bool = True) -> Spec:
         """Put a new container on the shelf; without a name it gets one. Of any number at once, exactly one wins a name.
@@ -96,28 +108,46 @@ class Home:
             while True:
                 with suppress(AlreadyExists):
                     return self.create(replace(spec, name=random_name()), keep=keep)
-        folder = self.folder(spec.name)
         if keep:
-            spec = replace(spec, root=replace(spec.root, upper=f"{folder}/upper"))
-        temporary = f"{self.path}/containers/.new-{os.urandom(8).hex()}"
-        with disk.explained(self.path):
+            spec = replace(spec, root=replace(spec.root, upper=f"{self.folder(spec.name)}/upper"))
+        with self.build(spec.name, durable=keep) as folder:
+            if keep:
+                for part in ("upper", "upper/upper", "upper/work"):
+                    os.mkdir(f"{folder}/{part}")
+                    os.chmod(f"{folder}/{part}", 0o755)  # upper/upper becomes the container's "/", for all its users
+            disk.write_json(f"{folder}/config.json", spec.to_json(), durable=keep)
+        return spec
+
+    @contextmanager
+    def build(self, name: str, *, durable: bool = True) -> Iterator[str]:
+        """A new container's folder, to be filled; at the end it gets its name, all at once. After an error nothing is left.
+
+        Raises:
+            AlreadyExists: the name is taken. Of any number at once, exactly one wins.
+        """
+        folder = self.folder(name)
+        if os.path.lexists(folder):  # sooner told than after the work; the rename below decides
+            raise _taken(name)
+        temporary = f"{self.containers}/.new-{os.urandom(8).hex()}"
+        with disk.explained(self.containers):
+            at_work = -1
             try:
                 os.mkdir(temporary)
-                if keep:
-                    for part in ("upper", "upper/upper", "upper/work"):
-                        os.mkdir(f"{temporary}/{part}")
-                        os.chmod(f"{temporary}/{part}", 0o755)  # upper/upper becomes the container's "/", for all its users
-                disk.write_json(f"{temporary}/config.json", spec.to_json(), durable=keep)
+                at_work = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                fcntl.flock(at_work, fcntl.LOCK_EX)  # who tidies up sees that this is no leftover of a crash
+                yield temporary
                 os.rename(temporary, folder)  # fails over a folder that is not empty, and no container's is. rename(2)
             except BaseException as error:
                 if os.path.isdir(temporary):
                     disk.remove_tree(temporary)
-                if isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-                    raise AlreadyExists(f"there is a container {spec.name!r} already", cure="choose another name") from None
+                if isinstance(error, OSError) and error.filename == temporary and error.errno in _OCCUPIED:
+                    raise _taken(name) from None
                 raise
-            if keep:
-                disk.sync_folder(f"{self.path}/containers")
-        return spec
+            finally:
+                if at_work >= 0:
+                    os.close(at_work)
+            if durable:
+                disk.sync_folder(self.containers)
 
     def make_upper(self) -> str:
         """A folder for what a container writes that leaves nothing behind. Whoever ends it calls `remove_upper`."""
@@ -135,18 +165,19 @@ class Home:
                 disk.remove_tree(folder)
 
     def save(self, spec: Spec) -> None:
-        """Write a changed Spec of a container that exists. Hold its lock."""
+        """Write a changed Spec of a container that exists, and is not LXC's. Hold its lock."""
         disk.write_json(f"{self.folder(spec.name)}/config.json", spec.to_json())
 
     def load(self, name: str) -> Spec:
         """The Spec of a container. One that can't be read is set aside. Raises NotFound."""
         folder = self.folder(name)
-        path = f"{folder}/config.json"
+        lxc = f"{folder}/config"
+        path = lxc if os.path.exists(lxc) else f"{folder}/config.json"
         try:
             status = os.stat(path)
             stamp = status.st_ino, status.st_mtime_ns, status.st_size
             if path not in _specs or _specs[path][0] != stamp:
-                spec = Spec.from_json(disk.read_json(path))
+                spec = lxc_config.read(folder, name) if path == lxc else Spec.from_json(disk.read_json(path))
                 if spec.name != name:
                     raise ValueError(f"it is of {spec.name!r}")
                 _specs[path] = stamp, spec
@@ -156,7 +187,7 @@ class Home:
                 raise _no_container(name) from None
             raise NotFound(
                 f"the container {name!r} can't be read",
-                condition=f"config.json: {error}",
+                condition=f"{os.path.basename(path)}: {error}",
                 cure=f"what it wrote is kept in {disk.set_aside(folder)}",
             ) from None
 
@@ -170,7 +201,7 @@ class Home:
 
     def names(self) -> list[str]:
         """The names of all containers, sorted."""
-        entries = os.listdir(f"{self.path}/containers")
+        entries = os.listdir(self.containers)
         return sorted(name for name in entries if _NAME.fullmatch(name) and ".bad-" not in name)
 
     def remove(self, name: str) -> None:
@@ -181,10 +212,11 @@ class Home:
             WrongState: something is still mounted in its folder.
         """
         folder = self.folder(name)
-        gone = f"{self.path}/containers/.gone-{os.urandom(8).hex()}"
-        _specs.pop(f"{folder}/config.json", None)
+        gone = f"{self.containers}/.gone-{os.urandom(8).hex()}"
+        for file in ("config", "config.json"):
+            _specs.pop(f"{folder}/{file}", None)
         disk.refuse_mounts(folder)
-        with disk.explained(self.path):
+        with disk.explained(self.containers):
             try:
                 os.rename(folder, gone)  # at once, so that nobody ever sees half a container
             except FileNotFoundError:
@@ -258,6 +290,10 @@ def _locked(folder: str) -> int:
             os.close(fd)
             raise
         os.close(fd)  # the one we waited for went, and another of that name came: wait for that one
+
+
+def _taken(name: str) -> AlreadyExists:
+    return AlreadyExists(f"there is a container {name!r} already", cure="choose another name")
 
 
 def _no_container(name: str) -> NotFound:

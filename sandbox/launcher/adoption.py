@@ -37,7 +37,7 @@ def adopt(launcher: Launcher, entry: dict[str, Any], held: dict[str, int], ended
     launcher.runs[run.name] = launcher.by_pid[run.world.pid] = run
     for fd in run.spools:
         launcher.watch_output(run, fd)
-    launcher.pump_console(run)
+    launcher.pump_terminals(run)
     if ended is not None:
         launcher.on_exit(run.world.pid, ended)
         return

@@ -59,8 +59,7 @@ def become(steps: list[dict[str, Any]], world: World, shared: set[str], observe:
         for number, step in enumerate([Step.from_json(data) for data in steps]):
             if step.name == "Exec":
                 rows.append(["inside", number, time.monotonic_ns(), 0, "", []])
-                console = [world.console] if world.console >= 0 else []
-                protocol.send(world.wire, {"trace": rows}, console)
+                protocol.send(world.wire, {"trace": rows}, [fd for pair in world.terminals for fd in pair])
                 rows = []
             run(step, world, ["inside", number], rows, shared)
     except BaseException as error:

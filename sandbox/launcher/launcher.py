@@ -136,9 +136,8 @@ class Launcher(Loop):
         self.forget(client.fileno())
         client.close()
         for run in list(self.runs.values()):
-            if run.attached is client:
-                run.attached = None
-                self.pump_console(run)
+            run.attached = {tty: who for tty, who in run.attached.items() if who is not client}
+            self.pump_terminals(run)
             if client in run.waiting:
                 run.waiting.remove(client)
                 if run.foreground and not run.waiting:
@@ -146,8 +145,9 @@ class Launcher(Loop):
 
     # --- containers -------------------------------------------------------------------------------------------------
 
-    def add(self, run: Run) -> None:
-        """Watch what was just started."""
+    def begin(self, run: Run, streams: tuple[int, ...] = ()) -> None:
+        """Start a container, or a process in one, and watch it."""
+        run.start(streams, self.ledger, self.stamp, self.nursery, self.hold)
         self.runs[run.name] = run
         if run.world.pid < 0:
             self.close(run, {**run.finish(None), "event": "failed"})
@@ -167,26 +167,29 @@ class Launcher(Loop):
 
     def on_wire(self, run: Run) -> None:
         """The child says something; or nothing more: then its program has begun, or it failed."""
-        had = run.console
+        had = len(run.terminals)
         more = run.on_wire()
-        if run.console != had:
+        if len(run.terminals) != had:
             self.hold(run)
         if more:
             return
         self.forget(run.wire.fileno())
-        console = (run.console,) if run.console >= 0 else ()
-        if not run.foreground:
-            self.pump_console(run)
         if not run.running:
             return
         started = {"event": "started", "name": run.name, "pid": run.world.pid}
-        for client in list(run.waiting):
-            self.answer(
-                client, started if run.foreground else {**started, "trace": run.rows}, console if run.foreground else ()
-            )
-            run.attached = client if console and run.foreground else None
-        if not run.foreground:
+        if run.reborn:
+            for tty, client in list(run.attached.items()):
+                self.answer(client, {**started, "event": "attached"}, (run.masters[tty],))
+        elif run.foreground:
+            for client in list(run.waiting):
+                if run.terminals:
+                    run.attached[0] = client
+                self.answer(client, started, tuple(run.masters[:1]))
+        else:
+            for client in list(run.waiting):
+                self.answer(client, {**started, "trace": run.rows})
             run.waiting.clear()
+        self.pump_terminals(run)
 
     def on_exit(self, pid: int, status: int | None) -> None:
         """The keeper reaped a process: say so to who waits for it, then undo what it leaves."""
@@ -197,10 +200,16 @@ class Launcher(Loop):
         if run.world.wire is not None and run.wire.fileno() in self.watched:
             self.on_wire(run)
             self.forget(run.wire.fileno())
-        for fd in (run.world.pidfd, run.console, *run.spools):
+        for fd in (run.world.pidfd, *run.masters, *run.spools):
             self.forget(fd)
+        again = None
+        if run.reboots(status):
+            again, run.waiting = Run(run.name, run.request, run.waiting), []
+            again.reborn, again.attached = True, run.attached
         self.close(run, run.finish(status))
         protocol.send(self.keeper, {"do": "drop", "id": run.name, "pid": pid})
+        if again:
+            self.begin(again)
 
     def close(self, run: Run, message: protocol.Message) -> None:
         run.drain()
@@ -231,9 +240,11 @@ class Launcher(Loop):
 
         self.watch(fd, on_output)
 
-    def pump_console(self, run: Run) -> None:
-        if run.console >= 0 and run.console not in self.watched:
-            self.watch_output(run, run.console)
+    def pump_terminals(self, run: Run) -> None:
+        """Read the terminals that nobody has: what the console shows goes to the log, and no program ever waits for a reader."""
+        for tty, master in enumerate(run.masters):
+            if tty not in run.attached and master not in self.watched:
+                self.watch_output(run, master)
 
     def kill(self, run: Run, why: str) -> None:
         """End it, if it still runs; `why` is what is told of it."""

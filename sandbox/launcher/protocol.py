@@ -9,6 +9,8 @@ Message = dict[str, Any]
 
 #: The largest packet that is sent (and the room that is made for it).
 LIMIT = 4 << 20
+#: So many descriptors go into one message. unix(7), SCM_MAX_FD
+MOST_FDS = 253
 
 
 def send(sock: socket.socket, message: Message, fds: tuple[int, ...] | list[int] = ()) -> None:
@@ -25,7 +27,7 @@ def receive(sock: socket.socket) -> tuple[Message | None, list[int]]:
     try:
         # A packet that did not fit would be cut: MSG_PEEK|MSG_TRUNC asks for its length first. recv(2).
         length = sock.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC)
-        raw, fds, _, _ = socket.recv_fds(sock, max(length, 1), 64)
+        raw, fds, _, _ = socket.recv_fds(sock, max(length, 1), MOST_FDS)
     except (ConnectionResetError, BrokenPipeError):
         return None, []
     for fd in fds:

@@ -38,10 +38,8 @@ def start(launcher: Launcher, message: Message, fds: list[int], client: socket.s
         raise NotFound(f"no container called {message['in']!r} is running")
     if message.get("in") and cgroups.frozen(launcher.runs[message["in"]].cgroups):
         raise WrongState(f"the container {message['in']!r} is frozen", cure="unfreeze it first")
-    run = Run(name, message, client)
-    streams, fds[:] = fds[:], []
-    run.start(streams, launcher.ledger, launcher.stamp, launcher.nursery, launcher.hold)
-    launcher.add(run)
+    streams, fds[:] = tuple(fds), []
+    launcher.begin(Run(name, message, [client]), streams)
 
 
 def find(launcher: Launcher, message: Message) -> Run:
@@ -70,7 +68,10 @@ def send_signal(launcher: Launcher, message: Message, fds: list[int], client: so
 
 
 def stop(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> None:
-    """Ask by a signal, wait, then kill. A process that could not even notice is not waited for."""
+    """Ask by a signal, wait, then kill (not with "kill" false: then the answer is "running").
+
+    A process that could not even notice is not waited for.
+    """
     run = find(launcher, message)
     run.waiting.append(client)
     run.stopping = "stopped"
@@ -78,7 +79,16 @@ def stop(launcher: Launcher, message: Message, fds: list[int], client: socket.so
     if cgroups.frozen(run.cgroups):
         cgroups.thaw(run.cgroups)
     run.kill(number)
-    launcher.later(0.0 if run.ignores(number) else seconds, lambda: launcher.kill(run, "stopped"))
+    lost = run.ignores(number)
+
+    def give_up() -> None:
+        if launcher.runs.get(run.name) is run and client in run.waiting:
+            run.stopping = ""
+            run.waiting.remove(client)
+            launcher.answer(client, {"event": "running", "ignored": lost})
+
+    over = give_up if message.get("kill") is False else lambda: launcher.kill(run, "stopped")
+    launcher.later(0.0 if lost else seconds, over)
 
 
 def freeze(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message:
@@ -104,16 +114,28 @@ def wait(launcher: Launcher, message: Message, fds: list[int], client: socket.so
 
 
 def attach(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> None:
-    """Hand out the console, to one client at a time; answers again when the container ends."""
+    """Hand out a terminal, each to one client at a time; answers again when the container ends.
+
+    "tty" is 0 for the console (so without it), a number for /dev/tty1 and so on, or -1 for the first of these that is free.
+    """
     run = find(launcher, message)
-    if run.console < 0:
+    if not run.terminals:
         raise WrongState(f"the container {run.name!r} has no terminal", cure="start it with a terminal (-t), or use exec -it")
-    if run.attached is not None:
-        raise WrongState(f"somebody is attached to {run.name!r} already")
-    launcher.forget(run.console)
-    run.attached = client
+    tty, count = message.get("tty", 0), len(run.terminals) - 1
+    if tty < 0:
+        tty = next((number for number in range(1, count + 1) if number not in run.attached), None)
+    if tty is None:
+        raise WrongState(f"all {count} terminals of {run.name!r} are taken", cure="leave one, or take the console (-t 0)")
+    if tty > count:
+        raise WrongState(f"{run.name!r} has no tty{tty}", condition=f"lxc.tty.max is {count}", cure="choose a smaller number")
+    if tty in run.attached:
+        what = f"tty{tty}" if tty else "its console"
+        raise WrongState(f"somebody is attached to {what} of {run.name!r} already", cure="let them leave it first")
+    master = run.masters[tty]
+    launcher.forget(master)
+    run.attached[tty] = client
     run.waiting.append(client)
-    launcher.answer(client, {"event": "attached"}, (run.console,))
+    launcher.answer(client, {"event": "attached", "tty": tty}, (master,))
 
 
 def detach(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> None:

@@ -24,17 +24,21 @@ from .spool import Spool
 Directories = tuple[tuple[str, str], ...]
 #: So often 64 KiB are read until a pipe is empty, as large as it may be. pipe(7), /proc/sys/fs/pipe-max-size
 PIPE_READS = 16
+#: What the ends of a terminal are called while the keeper holds them.
+ENDS = ("master", "slave")
+#: How a pid namespace ends when its init calls reboot(2), as wait(2) tells it.
+REBOOT = {int(signal.SIGHUP): "rebooted", int(signal.SIGINT): "halted"}
 
 
 class Run:
     """The life of one process. The server calls its `on_…` methods as things happen; it never waits."""
 
-    def __init__(self, name: str, request: dict[str, Any], client: socket.socket | None) -> None:
+    def __init__(self, name: str, request: dict[str, Any], waiting: list[socket.socket]) -> None:
         self.name = name
         self.request = request
         self.container: str = request.get("in", "")  # for exec: the container it runs in
         self.foreground: bool = request.get("foreground", False)
-        self.waiting: list[socket.socket] = [client] if client else []
+        self.waiting = waiting
         self.world = World()
         self.rows: list[list[Any]] = []
         self.cgroups: Directories = ()
@@ -42,8 +46,9 @@ class Run:
         self.undo: list[dict[str, Any]] = []
         self.log = logs.LogWriter(request.get("log", ""))
         self.spools: dict[int, Spool] = {}  # a detached container's streams, by the end that is read
-        self.console = -1
-        self.attached: socket.socket | None = None  # who has the console now
+        self.terminals: list[tuple[int, int]] = []  # master and slave of the console and, after it, of /dev/tty1 …
+        self.attached: dict[int, socket.socket] = {}  # who has which terminal now
+        self.reborn = False  # it rebooted: who waits for its end goes on waiting, who has a terminal gets the new one
         self.running = False  # the program has begun
         self.failure: dict[str, Any] | None = None
         self.stopping = ""  # why we are ending it: "timeout", "stopped"
@@ -53,11 +58,11 @@ class Run:
     # --- the start --------------------------------------------------------------------------------------------------
 
     def start(
-        self, streams: list[int], ledger: Ledger, stamp: dict[str, Any], nursery: Nursery, hold: "Callable[[Run], None]"
+        self, streams: tuple[int, ...], ledger: Ledger, stamp: dict[str, Any], nursery: Nursery, hold: "Callable[[Run], None]"
     ) -> None:
         """Apply the outside lane. What goes wrong is kept in `failure`."""
         observe = bool(self.request.get("calls"))
-        self.world.streams = tuple(streams) or self._own_streams()
+        self.world.streams = streams or self._own_streams()
         outside = [Step.from_json(step) for step in self.request["plan"]["outside"]]
         step = outside[0]
         try:
@@ -115,8 +120,18 @@ class Run:
         return self.world.wire
 
     def _facts(self) -> dict[str, Any]:
-        keys = ("in", "spec", "foreground", "timeout", "terminal", "log", "keep")
+        keys = ("in", "spec", "foreground", "timeout", "terminal", "log", "keep", *(("plan",) if self.system else ()))
         return {"begun": self.begun, **{key: self.request[key] for key in keys if key in self.request}}
+
+    @property
+    def system(self) -> bool:
+        """Whether it is a system with an init of its own, which may reboot."""
+        return not self.container and bool(self.request.get("spec", {}).get("system"))
+
+    @property
+    def masters(self) -> list[int]:
+        """The masters of its terminals; the console's is the first."""
+        return [master for master, _ in self.terminals]
 
     def identity(self) -> dict[str, Any]:
         """Who the process is, for the ledger: enough for another launcher to adopt it."""
@@ -127,20 +142,21 @@ class Run:
         """The descriptors that must outlive this launcher, by label."""
         streams = {spool.stream: fd for fd, spool in self.spools.items()}
         stores = {f"{spool.stream} spool": spool.store for spool in self.spools.values()}
-        console = {"console": self.console} if self.console >= 0 else {}
-        return {**self.world.held, **streams, **stores, **console}
+        ends = {f"{end}{i}": fd for i, pair in enumerate(self.terminals) for end, fd in zip(ENDS, pair, strict=True)}
+        return {**self.world.held, **streams, **stores, **ends}
 
     @classmethod
     def adopt(cls, entry: dict[str, Any], held: dict[str, int]) -> "Run":
         """Take over what another launcher started."""
-        run = cls(entry["name"], entry, None)
+        run = cls(entry["name"], entry, [])
         run.world.pid, run.world.id_base = entry["pid"], entry["id_base"]
         run.cgroups = tuple((name, path) for name, path in entry["cgroups"])
         run.undo, run.begun, run.running = entry["undo"], entry["begun"], True
         for stream in {"stdout", "stderr"} & held.keys():
             run.spools[held[stream]] = Spool(stream, held[stream], held[f"{stream} spool"])
             run.spools[held[stream]].recover(run.log)
-        run.console = held.get("console", -1)
+        while (pair := tuple(held.get(f"{end}{len(run.terminals)}", -1) for end in ENDS)) != (-1, -1):
+            run.terminals.append((pair[0], pair[1]))
         run.world.held = {label: fd for label, fd in held.items() if label == "ids"}
         return run
 
@@ -170,9 +186,9 @@ class Run:
                 self.running = True
             if "failed" in message:
                 self.failure, self.running = message["failed"], False
-            for fd in fds:
-                self.console = fd
-                os.set_blocking(fd, False)
+            self.terminals += zip(fds[::2], fds[1::2], strict=True)
+            for master in fds[::2]:
+                os.set_blocking(master, False)
 
     def on_output(self, fd: int) -> bool:
         """Move what a detached container wrote into its log; False at the end of the stream."""
@@ -182,9 +198,9 @@ class Run:
             data = os.read(fd, 65536)
         except BlockingIOError:
             return True
-        except OSError:  # EIO: no one has the terminal open just now. pty(7)
+        except OSError:  # EIO: what it had open is gone, as after the death of a keeper. pty(7)
             data = b""
-        if data:
+        if data and fd == self.terminals[0][0]:  # what a further terminal shows is for whoever logs in there
             self.log.write("stdout", data)
         return bool(data)
 
@@ -207,12 +223,14 @@ class Run:
                     os.kill(pid, signal.SIGKILL)
 
     def ignores(self, number: int) -> bool:
-        """Whether a signal would be lost: PID 1 gets only those that it has a handler for. pid_namespaces(7)."""
+        """Whether a signal would be lost: PID 1 gets only those that it catches or waits for. pid_namespaces(7)."""
         try:
-            caught = int(files.status(self.world.pid)["SigCgt"], 16)
+            status = files.status(self.world.pid)
         except OSError:
             return False
-        return not caught >> (number - 1) & 1
+        # systemd blocks them, and reads them from a descriptor. signalfd(2)
+        heard = int(status["SigCgt"], 16) | int(status["SigBlk"], 16)
+        return not heard >> (number - 1) & 1
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -220,8 +238,15 @@ class Run:
         """How and why it ended: read while its groups are still there. `status` is wait(2)'s; None: nobody knows."""
         message: dict[str, Any] = {"event": "exited", "name": self.name, "trace": self.rows, "begun": self.begun}
         message |= {"ended": time.time(), **outcome(status)}
+        if self.system and status in REBOOT:
+            message |= {"exit_code": 0, "reason": REBOOT[status]}
         message["reason"] = self._reason(message)
         return message | ({"event": "failed", "error": self.failure} if self.failure else {})
+
+    def reboots(self, status: int | None) -> bool:
+        """Whether its init has asked for another start; nobody else has ended it."""
+        again = self.system and status is not None and REBOOT.get(status) == "rebooted"
+        return again and not self.stopping and "plan" in self.request
 
     def take_back(self) -> dict[str, Any]:
         """Note what it used, then undo what the kernel leaves; what could not be undone is "left"."""
@@ -255,7 +280,8 @@ class Run:
         """Let go of all descriptors."""
         for spool in self.spools.values():
             spool.close()
-        own = {self.world.pidfd, self.console, *self.world.held.values(), *self.world.trees.values()}
+        ends = {fd for pair in self.terminals for fd in pair}
+        own = {self.world.pidfd, *ends, *self.world.held.values(), *self.world.trees.values()}
         for fd in own - {-1}:
             os.close(fd)
         if self.world.wire is not None:

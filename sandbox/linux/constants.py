@@ -20,6 +20,7 @@ MS_RDONLY = 1
 MS_NOSUID = 2
 MS_NODEV = 4
 MS_NOEXEC = 8
+MS_REMOUNT = 32
 MS_BIND = 4096
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
@@ -70,6 +71,9 @@ PIDFD_INFO_EXIT = 8
 # capset(2)
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
 
+# ioctl_ficlone(2)
+FICLONE = 0x40049409
+
 # ioctl_tty(2), netdevice(7)
 TIOCSCTTY = 0x540E
 TIOCGPTPEER = 0x5441
@@ -78,6 +82,14 @@ TIOCGPTN = 0x80045430
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
+
+# inotify(7)
+IN_MODIFY = 0x00000002
+IN_MOVED_FROM = 0x00000040
+IN_CREATE = 0x00000100
+IN_DELETE = 0x00000200
+IN_Q_OVERFLOW = 0x00004000
+IN_IGNORED = 0x00008000
 
 # System calls without a wrapper in every C library. From 424 on, all architectures share the numbers.
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}

@@ -8,17 +8,20 @@ from . import (
     capabilities,
     cgroups,
     devices,
+    hooks,
     mounts,
     namespaces,
     network,
     overlay,
     process,
+    root,
     seccomp,
+    sysctl,
     terminal,
     users,
 )
 
 __all__ = [
-    "barrier", "capabilities", "cgroups", "devices", "mounts", "namespaces", "network", "overlay", "process", "seccomp",
-    "terminal", "users",
+    "barrier", "capabilities", "cgroups", "devices", "hooks", "mounts", "namespaces", "network", "overlay", "process", "root",
+    "seccomp", "sysctl", "terminal", "users",
 ]  # fmt: skip

@@ -136,6 +136,7 @@ class ResetProcess(Step):
     see = "grep Sig /proc/PID/status"
 
     files: int = 1024
+    limits: tuple[tuple[str, int, int], ...] = ()  # ("RLIMIT_NOFILE", soft, hard); -1 is no limit
 
     def apply(self, world: World) -> None:
         if os.getsid(0) != os.getpid():  # with a terminal it leads one already
@@ -145,9 +146,17 @@ class ResetProcess(Step):
         os.umask(0o022)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(self.files, hard), hard))
+        for name, soft, most in self.limits:
+            resource.setrlimit(getattr(resource, name), (soft, most))
         for standard in (0, 1, 2):
             if _is_null(standard):
                 _open_own_null(standard)
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        if error.errno == 1:
+            had = ", ".join(f"{name} {resource.getrlimit(getattr(resource, name))[1]}" for name, _, _ in self.limits)
+            return f"nobody may raise a limit without CAP_SYS_RESOURCE; here they are: {had}", "ask for no more than that"
+        return "", ""
 
 
 def _is_null(fd: int) -> bool:

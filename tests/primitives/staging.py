@@ -27,12 +27,13 @@ from sandbox.primitives import devices, mounts, namespaces, network, overlay, pr
 from sandbox.primitives.barrier import Go, WaitForGo
 from sandbox.primitives.devices import MakeDev
 from sandbox.primitives.mounts import (
-    AttachTree, MakePrivate, MakeReadOnly, Mask, MountFilesystem, MountScratch, OpenTree, PivotRoot, ReadOnlyRoot,
+    AttachTree, MakePrivate, MakeReadOnly, Mask, MountFilesystem, MountScratch, OpenTree,
 )
 from sandbox.primitives.namespaces import Clone, Enter, SetHostname, UnshareCgroupNamespace
 from sandbox.primitives.network import BringUpLoopback
 from sandbox.primitives.overlay import MountOverlay
 from sandbox.primitives.process import ChangeDirectory, Exec, GiveStreams, ResetProcess, SetUser
+from sandbox.primitives.root import AttachRoot, PivotRoot, ReadOnlyRoot
 from sandbox.primitives.terminal import OpenConsole, TakeTerminal
 from sandbox.primitives.users import BecomeRoot, ClaimIds, MapIds
 from sandbox.step import World

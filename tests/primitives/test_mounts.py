@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.linux import files
-from sandbox.primitives.mounts import MakePrivate, MountFilesystem, OpenTree, PivotRoot
+from sandbox.primitives.mounts import MakePrivate, MountFilesystem, OpenTree
+from sandbox.primitives.root import PivotRoot
 from sandbox.step import World
 from tests.conftest import NOBODY
 from tests.primitives.staging import Refused, play

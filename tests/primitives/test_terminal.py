@@ -23,8 +23,8 @@ def test_the_slave_is_the_first_of_its_own_devpts_and_becomes_the_standard_strea
         + """
 told = do(OpenConsole(), world)
 os.write(1, b"hello\\n")
-os.write(world.console, b"typed\\n")
-said = [told, [os.isatty(n) for n in range(3)], os.read(world.console, 100).decode(), os.read(0, 100).decode(),
+os.write(world.terminals[0][0], b"typed\\n")
+said = [told, [os.isatty(n) for n in range(3)], os.read(world.terminals[0][0], 100).decode(), os.read(0, 100).decode(),
         os.listdir(world.root + "/dev/pts")]
 """
     )
@@ -85,7 +85,7 @@ do(TakeTerminal(), world)
 import time
 heard = []
 signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
-os.write(world.console, b"\\x03")
+os.write(world.terminals[0][0], b"\\x03")
 for _ in range(100):
     if heard:
         break

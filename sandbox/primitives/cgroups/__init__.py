@@ -3,17 +3,19 @@
     hierarchy   where each controller is, and where our groups go        v1, v2   the files of each version
     ground      what the launcher does once                              group    usage, events, freeze, kill, remove
     steps       MakeCgroups, SetLimits, JoinCgroups                      refusals why the kernel said no
+    delegation  groups handed on to an init inside
 
 cgroups(7), cgroup_namespaces(7), Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/.
 """
 
+from .delegation import DelegateCgroups, MountCgroups
 from .ground import here, prepare, release
 from .group import Usage, events, freeze, frozen, glance, kill, oom_kills, processes, remove, thaw, usage
-from .hierarchy import ROOM, UNIFIED, Directories, Layout, Place, place, read_layout
+from .hierarchy import ROOM, SYSTEM, UNIFIED, Directories, Layout, Place, place, read_layout
 from .steps import JoinCgroups, MakeCgroups, SetLimits
 
 __all__ = [
-    "ROOM", "UNIFIED", "Directories", "JoinCgroups", "Layout", "MakeCgroups", "Place", "SetLimits", "Usage", "events",
-    "freeze", "frozen", "glance", "here", "kill", "oom_kills", "place", "prepare", "processes", "read_layout", "release",
-    "remove", "thaw", "usage",
+    "ROOM", "SYSTEM", "UNIFIED", "DelegateCgroups", "Directories", "JoinCgroups", "Layout", "MakeCgroups", "MountCgroups",
+    "Place", "SetLimits", "Usage", "events", "freeze", "frozen", "glance", "here", "kill", "oom_kills", "place", "prepare",
+    "processes", "read_layout", "release", "remove", "thaw", "usage",
 ]  # fmt: skip

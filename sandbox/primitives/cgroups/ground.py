@@ -78,6 +78,13 @@ def make_group(path: str) -> None:
         make_room(os.path.dirname(path))
 
 
+def fill_cpuset(path: str) -> None:
+    """Give a new v1 cpuset the CPUs and memory nodes of the one above: it has none, and nothing can run in it. cpuset(7)."""
+    if os.path.exists(f"{path}/cpuset.sched_load_balance"):  # a file of v1 only
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            knobs.write(path, name, knobs.text(os.path.dirname(path), name).strip())
+
+
 def make_room(path: str) -> None:
     """The directory in which groups are made, in one tree, ready for groups below it. It may be there already.
 
@@ -91,10 +98,7 @@ def make_room(path: str) -> None:
             raise
     offered = knobs.text(path, "cgroup.controllers").split()
     _enable(path, _not_enabled(path, [name for name in HANDED_ON if name in offered]))
-    # A new v1 cpuset has no CPUs and no memory nodes at all, and nothing can run in it. cpuset(7)
-    if os.path.exists(f"{path}/cpuset.sched_load_balance"):  # a file of v1 only
-        for name in ("cpuset.cpus", "cpuset.mems"):
-            knobs.write(path, name, knobs.text(os.path.dirname(path), name).strip())
+    fill_cpuset(path)
     if os.path.exists(f"{path}/{_BLKIO_RULE}"):
         _count_bytes(path)
 

@@ -141,6 +141,9 @@ def kill(directories: Directories) -> None:
             continue
     if still:  # a process frozen by v1 does not die before it is thawed
         freezer.freeze(directory, False)
+    if UNIFIED in where and "freezer" in where:  # nor one that an init inside has frozen, in a group of its own
+        for path in knobs.subtree(where["freezer"]):
+            knobs.write(path, "freezer.state", "THAWED")
 
 
 def remove(directories: Directories, seconds: float = 2.0) -> None:

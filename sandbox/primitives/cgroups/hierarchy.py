@@ -24,6 +24,8 @@ SUPERVISOR = "supervisor"
 #: What every container joins where it is usable. "io" is v2's name of blkio.
 ALWAYS = ("memory", "pids", "cpu", "cpuacct", "blkio", "io")
 _ALSO = str.maketrans("", "", "-_+")
+#: What a container that boots an init joins, too: it sees each tree from its own group, and not the host's.
+SYSTEM = ("cpuset", "cpuacct", "devices", "freezer", "perf_event", "net_cls", "net_prio", "hugetlb", "rdma", "misc", "name=systemd")
 LIMITED = ("memory", "pids", "cpu", "cpuset")
 SCOPE = "start through: systemd-run --scope -p Delegate=yes COMMAND (not as root: systemd-run --user --scope …)"
 
@@ -76,7 +78,7 @@ def read_layout(mounts: Iterable[files.MountLine] | None = None, own: str | None
     found: dict[str, Place] = {}
     for mount in trees:
         unified = mount.fstype == "cgroup2"
-        names = [UNIFIED] if unified else [name for name in mount.super_options if name in paths and "=" not in name]
+        names = [UNIFIED] if unified else [name for name in mount.super_options if name in paths]
         for name in names:
             place = _place(name, 2 if unified else 1, mount, paths.get(name, ""))
             # A tree may be mounted twice (a container's own and the host's): the first that is of use counts.
@@ -104,9 +106,9 @@ def place(group: str, layout: Layout, extra: tuple[str, ...] = ()) -> Directorie
     # v1's freezer only without the v2 tree: a process frozen there survives SIGKILL until somebody thaws it.
     freezer = ("freezer",) if layout.at(UNIFIED).problem else ()
     # The v2 tree comes last: moving a process that is still busy costs 0.6 ms there, of one that waits 0.02 ms.
-    chosen = [layout.at(name) for name in (*ALWAYS, *extra, *freezer, UNIFIED)]
+    chosen = [layout.at(name) for name in dict.fromkeys((*ALWAYS, *extra, *freezer, UNIFIED))]
     if not layout.at(UNIFIED).problem:  # its cpu.stat says what cpuacct would, and a tree less is joined
-        chosen = [place for place in chosen if place.controller != "cpuacct"]
+        chosen = [place for place in chosen if place.controller != "cpuacct" or "cpuacct" in extra]
     return tuple((p.controller, f"{p.own}/{ROOM}/{group}") for p in chosen if not p.problem)
 
 

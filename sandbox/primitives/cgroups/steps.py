@@ -5,6 +5,7 @@ finds them there. The group can be made and limited before the child is born. Th
 has joined, or it would see the host's whole tree. cgroups(7).
 """
 
+import os
 from dataclasses import replace
 from typing import Self
 
@@ -13,7 +14,7 @@ from ...linux import files
 from ...step import Step, World
 from . import group as groups
 from . import pids, refusals
-from .ground import here, make_group
+from .ground import fill_cpuset, here, make_group
 from .hierarchy import UNIFIED, Directories, is_ours, place
 
 #: Which controller each limit needs.
@@ -49,6 +50,8 @@ class MakeCgroups(Step):
     def apply(self, world: World) -> str:
         for directory in groups.distinct(self.directories):
             make_group(directory)
+        if cpuset := dict(self.directories).get("cpuset"):
+            fill_cpuset(cpuset)
         return "" if self.directories else f"no groups: {here().at(UNIFIED).problem}"
 
     def undo(self) -> None:
@@ -61,6 +64,7 @@ class MakeCgroups(Step):
 class SetLimits(Step):
     """Set the group's limits: bytes of memory and of swap, CPUs, weight of 1 … 10,000, the CPUs allowed, processes.
 
+    `files` are written as they are, each into the directory of its controller: ("blkio.weight", "500").
     A limit that can't be had here is refused if it is one of `explicit`; otherwise the step's result says that it is missing.
     """
 
@@ -75,6 +79,8 @@ class SetLimits(Step):
     cpu_weight: int | None = None
     cpuset: str | None = None
     pids: int | None = None
+    files: tuple[tuple[str, str], ...] = ()
+    extra: tuple[str, ...] = ()
     explicit: tuple[str, ...] = ()
     directories: Directories = ()
 
@@ -82,8 +88,7 @@ class SetLimits(Step):
         _check(self.directories)
 
     def choose(self, world: World) -> Self:
-        extra = ("cpuset",) if self.cpuset is not None else ()
-        return replace(self, directories=place(self.group, here(), extra))
+        return replace(self, directories=place(self.group, here(), self.extra))
 
     def apply(self, world: World) -> str:
         notes = []
@@ -92,7 +97,17 @@ class SetLimits(Step):
             if value is not None:
                 directory = dict(self.directories).get(controller)
                 notes.append(self._set(limit, value, directory) if directory else self._missing(limit, controller))
+        notes += [self._write(name, value) for name, value in self.files]
         return "; ".join(filter(None, notes))
+
+    def _write(self, name: str, value: str) -> str:
+        """Write a control file by its name, whose first part is its controller's."""
+        controller = name.partition(".")[0]
+        directory = dict(self.directories).get(UNIFIED if controller == "cgroup" else controller)
+        if directory is None or not os.path.exists(f"{directory}/{name}"):
+            return f"{name} is not set: this machine's control groups have no such file"
+        files.write(f"{directory}/{name}", value)
+        return ""
 
     def _set(self, limit: str, value: object, directory: str) -> str:
         driver = groups.driver(self.directories, directory)

@@ -1,0 +1,1 @@
+"""LXC's configuration format, read and written. lxc.container.conf(5)."""
