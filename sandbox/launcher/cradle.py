@@ -19,6 +19,9 @@ from ..step import Step, World
 from . import inside, protocol
 from .loop import readable
 
+#: What `ps` calls a child until it becomes its program.
+NAME = "sandbox-cradle"
+
 Place = dict[str, str]
 Work = list[dict[str, Any]]
 
@@ -48,7 +51,7 @@ def main(wire: socket.socket, namespaces: Place) -> NoReturn:
     os.dup2(wire.fileno(), inside.WIRE, inheritable=False)
     syscalls.close_range(inside.WIRE + 1)
     wire = socket.socket(fileno=inside.WIRE)
-    syscalls.set_name("sandbox-cradle")
+    syscalls.set_name(NAME)
     while True:
         order, _ = protocol.receive(wire)
         if order is None:

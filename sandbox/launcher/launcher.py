@@ -189,6 +189,8 @@ class Launcher(Loop):
             for client in list(run.waiting):
                 self.answer(client, {**started, "trace": run.rows})
             run.waiting.clear()
+        if not run.container:
+            self.ledger.add(run.name, {"running": True})  # for those who wait for news: states.py
         self.pump_terminals(run)
 
     def on_exit(self, pid: int, status: int | None) -> None:

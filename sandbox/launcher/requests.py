@@ -78,8 +78,8 @@ def stop(launcher: Launcher, message: Message, fds: list[int], client: socket.so
     number, seconds = checked(message.get("signal", signal.SIGTERM)), message.get("timeout", 10.0)
     if cgroups.frozen(run.cgroups):
         cgroups.thaw(run.cgroups)
+    lost = run.ignores(number)  # asked before: the signal itself changes what it waits for
     run.kill(number)
-    lost = run.ignores(number)
 
     def give_up() -> None:
         if launcher.runs.get(run.name) is run and client in run.waiting:

@@ -226,11 +226,13 @@ class Run:
         """Whether a signal would be lost: PID 1 gets only those that it catches or waits for. pid_namespaces(7)."""
         try:
             status = files.status(self.world.pid)
+            # busybox's init, and ours, wait for signals; those that are waited for are shown as neither caught nor blocked.
+            waits = "sigtimedwait" in files.read(f"/proc/{self.world.pid}/wchan")
         except OSError:
             return False
         # systemd blocks them, and reads them from a descriptor. signalfd(2)
         heard = int(status["SigCgt"], 16) | int(status["SigBlk"], 16)
-        return not heard >> (number - 1) & 1
+        return not waits and not heard >> (number - 1) & 1
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

@@ -10,12 +10,26 @@ cgroups(7), cgroup_namespaces(7), Documentation/admin-guide/cgroup-v2.rst and cg
 
 from .delegation import DelegateCgroups, MountCgroups
 from .ground import here, prepare, release
-from .group import Usage, events, freeze, frozen, glance, kill, oom_kills, processes, remove, thaw, usage
+from .group import (
+    Usage,
+    control_file,
+    events,
+    events_file,
+    freeze,
+    frozen,
+    glance,
+    kill,
+    oom_kills,
+    processes,
+    remove,
+    thaw,
+    usage,
+)
 from .hierarchy import ROOM, SYSTEM, UNIFIED, Directories, Layout, Place, place, read_layout
 from .steps import JoinCgroups, MakeCgroups, SetLimits
 
 __all__ = [
     "ROOM", "SYSTEM", "UNIFIED", "DelegateCgroups", "Directories", "JoinCgroups", "Layout", "MakeCgroups", "MountCgroups",
-    "Place", "SetLimits", "Usage", "events", "freeze", "frozen", "glance", "here", "kill", "oom_kills", "place", "prepare",
-    "processes", "read_layout", "release", "remove", "thaw", "usage",
+    "Place", "SetLimits", "Usage", "control_file", "events", "events_file", "freeze", "frozen", "glance", "here", "kill",
+    "oom_kills", "place", "prepare", "processes", "read_layout", "release", "remove", "thaw", "usage",
 ]  # fmt: skip

@@ -65,7 +65,7 @@ class MountCgroups(Step):
 
     man = "cgroup_namespaces(7)"
     see = "findmnt -t cgroup,cgroup2"
-    touches = "cgroup"
+    touches = "mount"
 
     destination: str = "/sys/fs/cgroup"
     readonly: bool = False

@@ -35,6 +35,7 @@ class Usage:
     pids_limit: int | None = None
     io_read: int | None = None
     io_written: int | None = None
+    io_operations: int | None = None  # how often it read or wrote
     oom_kills: int | None = None
     frozen: bool | None = None
     cpu_stalled: float | None = None  # some process waited for a CPU (pressure stall information)
@@ -121,6 +122,23 @@ def thaw(directories: Directories) -> None:
     """Let every process go on. Raises NotPossibleHere as `freeze` does."""
     freezer, directory = _freezer(directories)
     freezer.freeze(directory, False)
+
+
+def events_file(directories: Directories) -> str:
+    """The file that tells of it by itself when a group is frozen or thawed (inotify(7)); "" under v1, where none does."""
+    unified = dict(directories).get(UNIFIED)
+    return f"{unified}/cgroup.events" if unified else ""
+
+
+def control_file(directories: Directories, name: str) -> str:
+    """The path of a file by its name alone ("memory.max"), which begins with its controller's; "" where there is none."""
+    where = dict(directories)
+    if "/" not in name:
+        for controller in (name.partition(".")[0], UNIFIED):
+            path = f"{where.get(controller)}/{name}"
+            if controller in where and os.path.isfile(path):
+                return path
+    return ""
 
 
 def kill(directories: Directories) -> None:

@@ -102,18 +102,28 @@ def pin_cpus(directory: str, cpus: str) -> None:
 # --- blkio ----------------------------------------------------------------------------------------------------------
 
 
-def read_io(directory: str) -> dict[str, Any]:
+def glance_io(directory: str) -> dict[str, Any]:
     """Bytes read from and written to devices. Delayed writes are not counted: v1 does not know whose they are."""
-    text = knobs.text(directory, "blkio.throttle.io_service_bytes_recursive")
+    read, written = _totals(directory, "blkio.throttle.io_service_bytes_recursive")
+    return {} if read is None else {"io_read": read, "io_written": written}
+
+
+def read_io(directory: str) -> dict[str, Any]:
+    read, written = _totals(directory, "blkio.throttle.io_serviced_recursive")
+    return glance_io(directory) | ({} if read is None else {"io_operations": read + (written or 0)})
+
+
+def _totals(directory: str, name: str) -> tuple[int | None, int | None]:
+    text = knobs.text(directory, name)
     if not text:
-        return {}
+        return None, None
     totals = {"Read": 0, "Write": 0}
     for line in text.splitlines():  # "8:0 Read 4096"
         device, _, rest = line.partition(" ")
         kind, _, value = rest.partition(" ")
         if kind in totals and ":" in device:
             totals[kind] += int(value)
-    return {"io_read": totals["Read"], "io_written": totals["Write"]}
+    return totals["Read"], totals["Write"]
 
 
 # --- freezer --------------------------------------------------------------------------------------------------------
@@ -146,7 +156,7 @@ Reader = Callable[[str], dict[str, Any]]
 
 #: Cheap: one file each.
 GLANCES: dict[str, Reader] = {
-    "cpuacct": glance_cpuacct, "memory": glance_memory, "pids": pids.glance, "blkio": read_io,
+    "cpuacct": glance_cpuacct, "memory": glance_memory, "pids": pids.glance, "blkio": glance_io,
 }  # fmt: skip
 READERS: dict[str, Reader] = {
     "cpu": read_cpu, "cpuacct": read_cpuacct, "memory": read_memory, "pids": pids.read, "blkio": read_io,

@@ -74,14 +74,15 @@ def _seconds(microseconds: int | None) -> float | None:
 
 
 def read_io(directory: str) -> dict[str, Any]:
-    """Bytes read from and written to devices; a group that did neither has no lines."""
-    totals = {"rbytes": 0, "wbytes": 0}
+    """Bytes read from and written to devices, and how often; a group that did neither has no lines."""
+    totals = {"rbytes": 0, "wbytes": 0, "rios": 0, "wios": 0}
     for line in knobs.text(directory, "io.stat").splitlines():  # "8:0 rbytes=4096 wbytes=0 rios=1 …"
         for word in line.split()[1:]:
             key, _, value = word.partition("=")
             if key in totals:
                 totals[key] += int(value)
-    return {"io_read": totals["rbytes"], "io_written": totals["wbytes"]}
+    operations = totals["rios"] + totals["wios"]
+    return {"io_read": totals["rbytes"], "io_written": totals["wbytes"], "io_operations": operations}
 
 
 # --- the tree itself: works without any controller -------------------------------------------------------------------
