@@ -153,7 +153,8 @@ class Container:
             asked.process, capabilities=spec.process.capabilities, no_new_privileges=spec.process.no_new_privileges
         )
         where = Where(privileged=os.geteuid() == 0, newuidmap=len(spec.uid_mappings) > 1)
-        running = Running(entry["pid"], entry["start_time"], entry["id_base"], directories(entry))
+        beside = cgroups.beside(directories(entry), entry["pid"])
+        running = Running(entry["pid"], entry["start_time"], entry["id_base"], beside)
         made = compile_exec(spec, process, running, where)
         name = f"{self.name}.exec-{os.urandom(4).hex()}"
         message = {

@@ -69,6 +69,13 @@ def test_it_makes_control_groups_below_its_own_and_none_above(box: Container) ->
     assert not [path for _, path in entry["cgroups"] if os.path.exists(path)]
 
 
+def test_a_command_joins_its_init_in_the_group_that_it_has_moved_to(box: Container) -> None:
+    box.start()
+    move = "cd /sys/fs/cgroup; [ -d unified ] && cd unified; mkdir -p init.scope && echo 1 > init.scope/cgroup.procs"
+    assert box.exec(move)
+    assert "0::/init.scope\n" in box.exec("cat /proc/self/cgroup").text
+
+
 def test_the_limits_of_its_own_group_stay_out_of_its_reach() -> None:
     box = make_system("limits")
     box.start()
@@ -107,6 +114,7 @@ def test_two_may_log_in_at_once_and_a_third_is_told_that_all_are_taken(box: Cont
     box.start()
     jobs = [box.attach(-1), box.attach(-1)]
     for job in jobs:
+        job.write(b"\n")  # what it showed before anybody looked is gone
         read_until(job, b"# ")
     assert [job.tty for job in jobs] == [1, 2]
     third = box.attach(-1)

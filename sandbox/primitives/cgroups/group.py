@@ -89,6 +89,23 @@ def processes(directories: Directories) -> list[int]:
     return sorted({int(line) for line in lines} - {0})
 
 
+def beside(directories: Directories, pid: int) -> Directories:
+    """The groups that a process joins to be beside `pid`, the first of a container whose init makes groups below its own.
+
+    In v2, a group that has handed controllers on can hold no processes itself: then the init is further down, and so must
+    be whoever comes in. cgroups(7), "no internal processes".
+    """
+    found = []
+    for controller, directory in directories:
+        if driver(directories, directory) is v2:
+            top = "/".join(directory.split("/")[-2:])
+            path = next((line[3:] for line in knobs.text(f"/proc/{pid}", "cgroup").splitlines() if line.startswith("0::")), "")
+            _, _, rest = path.partition(f"/{top}/")
+            directory = f"{directory}/{rest}" if rest and ".." not in rest.split("/") else directory
+        found.append((controller, directory))
+    return tuple(found)
+
+
 def freeze(directories: Directories, seconds: float = 2.0) -> None:
     """Stop every process where it is, and wait until all stand still.
 

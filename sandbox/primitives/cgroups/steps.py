@@ -5,7 +5,6 @@ finds them there. The group can be made and limited before the child is born. Th
 has joined, or it would see the host's whole tree. cgroups(7).
 """
 
-import os
 from dataclasses import replace
 from typing import Self
 
@@ -21,9 +20,11 @@ from .hierarchy import UNIFIED, Directories, is_ours, place
 NEEDS = {"memory": "memory", "pids": "pids", "cpus": "cpu", "cpu_weight": "cpu", "cpuset": "cpuset"}
 
 
-def _check(directories: Directories) -> None:
+def _check(directories: Directories, *, below: bool = False) -> None:
+    """Nothing else is ever touched. With `below`, also what an init has made below a group of ours."""
     for path in groups.distinct(directories):
-        if not is_ours(path):
+        parts = path.split("/")
+        if not is_ours(path) and not (below and any(is_ours("/".join(parts[:end])) for end in range(len(parts)))):
             raise ValueError(f"{path!r} is not a control group of ours")
 
 
@@ -101,12 +102,10 @@ class SetLimits(Step):
         return "; ".join(filter(None, notes))
 
     def _write(self, name: str, value: str) -> str:
-        """Write a control file by its name, whose first part is its controller's."""
-        controller = name.partition(".")[0]
-        directory = dict(self.directories).get(UNIFIED if controller == "cgroup" else controller)
-        if directory is None or not os.path.exists(f"{directory}/{name}"):
+        path = groups.control_file(self.directories, name)
+        if not path:
             return f"{name} is not set: this machine's control groups have no such file"
-        files.write(f"{directory}/{name}", value)
+        files.write(path, value)
         return ""
 
     def _set(self, limit: str, value: object, directory: str) -> str:
@@ -145,7 +144,7 @@ class JoinCgroups(Step):
     directories: Directories = ()
 
     def __post_init__(self) -> None:
-        _check(self.directories)
+        _check(self.directories, below=True)
 
     def choose(self, world: World) -> Self:
         # To join the group of a running container, its directories are given: this launcher's own may be others.
