@@ -9,7 +9,7 @@ from .errors import NotFound
 from .home import home as open_home
 from .job import explain
 from .launcher import client
-from .launcher.ledger import Ledger, is_alive
+from .launcher.ledger import SPARE, Ledger, is_alive
 from .primitives import cgroups, network
 from .spec import Spec
 from .store import Home
@@ -101,7 +101,7 @@ def ledger() -> list[dict[str, Any]]:
     """
     book = Ledger(open_home().ledger)
     entries = list(book.entries())
-    if any(not is_alive(entry) for entry in entries):
+    if any(not is_alive(entry) for entry in entries) or book.entry(SPARE):
         client.ask(open_home(), {"do": "hello"})
         entries = list(book.entries())
     return entries

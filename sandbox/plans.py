@@ -16,7 +16,7 @@ from .errors import InvalidOption
 from .primitives import seccomp
 from .primitives.barrier import Go, WaitForGo
 from .primitives.capabilities import DropBoundingSet, SetCapabilities
-from .primitives.cgroups import SYSTEM, DelegateCgroups, JoinCgroups, MakeCgroups, MountCgroups, SetLimits
+from .primitives.cgroups import SYSTEM, DelegateCgroups, JoinCgroups, MakeCgroups, MountCgroups, OpenCgroups, SetLimits
 from .primitives.devices import MakeDev
 from .primitives.hooks import RunAfter, RunHook
 from .primitives.mounts import (
@@ -145,10 +145,10 @@ def outside(spec: Spec, where: Where) -> Iterable[Step]:
     """What the launcher does on the host."""
     mapped = "user" in spec.namespaces
     group = where.group or spec.name
-    yield Clone(spec.namespaces)  # the child is born in them, does what needs nobody else, and waits
     if mapped and where.privileged and not spec.uid_mappings:
         yield ClaimIds(spec.name)
     yield from limits(spec, group)
+    yield Clone(spec.namespaces)  # the child is born in them, does what needs nobody else, and waits
     if mapped:
         yield MapIds(*id_rows(spec), helper=where.newuidmap)
         if where.privileged:
@@ -157,7 +157,7 @@ def outside(spec: Spec, where: Where) -> Iterable[Step]:
         yield DelegateCgroups(group, trees_joined(spec), root_of(spec))  # its init makes groups of its own
     if where.privileged:
         yield from trees(spec, idmap=mapped)
-    yield JoinCgroups(group, trees_joined(spec))
+    yield OpenCgroups(group, trees_joined(spec))
     for hook in spec.hooks:
         if hook.when in ("stop", "post-stop"):
             yield RunAfter(hook.when, hook.args, hook.env)
@@ -176,6 +176,7 @@ def inside(spec: Spec, where: Where) -> Iterable[Step]:
         yield BringUpLoopback()
     yield DropBoundingSet(spec.process.capabilities)
     yield WaitForGo()  # until here nothing was needed from outside
+    yield JoinCgroups()
     if mapped:
         yield BecomeRoot(groups=many_ids)
     if "cgroup" in own:
@@ -327,15 +328,17 @@ def compile_exec(spec: Spec, process: Process, running: Running, where: Where = 
     """The plan that runs another process in a running container, with the same confinement."""
     many_ids = where.privileged or where.newuidmap
     mapped = "user" in spec.namespaces
-    join = [JoinCgroups("", directories=running.cgroups)] if running.cgroups else []
+    doors = [OpenCgroups("", directories=running.cgroups)] if running.cgroups else []
+    join = [JoinCgroups()] if running.cgroups else []
     give = [GiveStreams(running.id_base or root_of(spec))] if mapped and where.privileged else []
     root = [BecomeRoot(groups=many_ids)] if mapped else []
     console = [OpenConsole(bind=False)] if process.terminal else []
     return Plan(
-        (Enter(running.pid, running.start_time, spec.namespaces), *join, *give, Go()),
+        (Enter(running.pid, running.start_time, spec.namespaces), *doors, *give, Go()),
         (
             DropBoundingSet(process.capabilities),
             WaitForGo(),
+            *join,
             *root,
             *console,
             *become(spec, replace(process, init=False), many_ids),

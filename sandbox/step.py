@@ -30,7 +30,9 @@ class World:
         self.id_base = 0  # outside: the first host id of the claimed range
         self.held: dict[str, int] = {}  # outside: descriptors that must outlive the launcher (locks)
         self.streams: tuple[int, ...] = ()  # outside: what becomes the child's standard streams
-        self.trees: dict[str, int] = {}  # detached mounts by name: made outside or inside, attached inside
+        self.birthplace = ""  # outside: the v2 control group in which the child is born
+        # Handed from lane to lane by name: detached mounts, made outside or inside and attached inside; ways into groups.
+        self.trees: dict[str, int] = {}
         self.scratch = ""  # inside: the tmpfs in which the new root is put together
         self.root = ""  # inside: where the new root is; "" once it is "/"
         self.own_namespaces: dict[str, str] = {}  # the launcher's, to refuse a step that would spoil the host

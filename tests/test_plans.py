@@ -35,10 +35,10 @@ def names(steps: tuple[Step, ...]) -> list[str]:
 def test_the_plan_of_a_default_container_reads_like_the_lesson() -> None:
     plan = compile(BOX)
     assert names(plan.outside) == [
-        "Clone", "ClaimIds", "MakeCgroups", "SetLimits", "MapIds", "GiveStreams", "OpenTree", "JoinCgroups", "Go",
+        "ClaimIds", "MakeCgroups", "SetLimits", "Clone", "MapIds", "GiveStreams", "OpenTree", "OpenCgroups", "Go",
     ]  # fmt: skip
     assert names(plan.inside) == [
-        "MakePrivate", "SetHostname", "BringUpLoopback", "DropBoundingSet", "WaitForGo", "BecomeRoot",
+        "MakePrivate", "SetHostname", "BringUpLoopback", "DropBoundingSet", "WaitForGo", "JoinCgroups", "BecomeRoot",
         "UnshareCgroupNamespace", "MountScratch", "MountOverlay", "MakeDev", "MountFilesystem", "MountFilesystem",
         "MountFilesystem", "MountFilesystem", "MountFilesystem", "Mask", "MakeReadOnly", "PivotRoot", "SetUser",
         "SetCapabilities", "ChangeDirectory", "ResetProcess", "SetNoNewPrivileges", "InstallSeccomp", "Exec",
@@ -52,7 +52,7 @@ def test_the_plan_of_a_default_container_reads_like_the_lesson() -> None:
 def test_a_plan_without_privileges_takes_its_trees_inside() -> None:
     """Only in its own mount namespace may an ordinary user take a mount; and it can't see them through an id map."""
     plan = compile(dataclasses.replace(BOX, uid_mappings=NUMBERS, gid_mappings=NUMBERS), Where(privileged=False))
-    assert names(plan.outside) == ["Clone", "MakeCgroups", "SetLimits", "MapIds", "JoinCgroups", "Go"]
+    assert names(plan.outside) == ["MakeCgroups", "SetLimits", "Clone", "MapIds", "OpenCgroups", "Go"]
     order = names(plan.inside)
     assert order.index("MakePrivate") < order.index("OpenTree") < order.index("MountOverlay")
     assert not any(step.idmap for step in plan if isinstance(step, mounts.OpenTree))
@@ -70,9 +70,10 @@ def test_newuidmap_maps_many_ids_and_so_groups_can_be_dropped() -> None:
 def test_exec_is_a_plan_with_the_same_confinement_in_the_same_order() -> None:
     running = Running(4711, 99, 65536, (("pids", "/sys/fs/cgroup/container-sandbox/box"),))
     plan = compile_exec(BOX, Process(("id",), init=True), running)
-    assert names(plan.outside) == ["Enter", "JoinCgroups", "GiveStreams", "Go"]
+    assert names(plan.outside) == ["Enter", "OpenCgroups", "GiveStreams", "Go"]
     started = names(compile(BOX).inside)
-    assert names(plan.inside) == ["DropBoundingSet", "WaitForGo", "BecomeRoot", *started[started.index("SetUser") :]]
+    before = ["DropBoundingSet", "WaitForGo", "JoinCgroups", "BecomeRoot"]
+    assert names(plan.inside) == [*before, *started[started.index("SetUser") :]]
     assert plan.inside[-1] == Exec(("id",), Process.env)  # an init is only for the first process
     assert plan.outside[0] == namespaces.Enter(4711, 99, NAMESPACES)
 
@@ -80,7 +81,7 @@ def test_exec_is_a_plan_with_the_same_confinement_in_the_same_order() -> None:
 def test_exec_on_a_terminal_opens_a_console_and_leaves_the_tree_alone() -> None:
     plan = compile_exec(BOX, Process(terminal=True), Running(1, 1))
     assert [step.bind for step in plan if step.name == "OpenConsole"] == [False]
-    assert "JoinCgroups" not in names(plan.outside)
+    assert "JoinCgroups" not in names(plan.inside)
     order = names(plan.inside)
     assert order.index("OpenConsole") < order.index("TakeTerminal") < order.index("SetUser")
 
@@ -163,13 +164,15 @@ def test_every_plan_keeps_the_order_that_safety_rests_on(spec: Spec, where: Wher
     assert max(i for i, name in enumerate(inside) if name.startswith(MOUNTING)) == inside.index("PivotRoot")
     if "user" in spec.namespaces:
         assert outside.index("Clone") < outside.index("MapIds")
-        assert inside.index("BecomeRoot") == inside.index("WaitForGo") + 1
+        assert inside.index("BecomeRoot") == inside.index("JoinCgroups") + 1
     if spec.seccomp != "unconfined":
         assert inside[-2] == "InstallSeccomp"
         assert inside[-3] == "SetNoNewPrivileges"
-    assert outside.index("MakeCgroups") < outside.index("SetLimits") < outside.index("JoinCgroups")
-    if "cgroup" in spec.namespaces:  # after the barrier, which comes after JoinCgroups
-        assert inside.index("UnshareCgroupNamespace") > inside.index("WaitForGo")
+    order = [outside.index(name) for name in ("MakeCgroups", "SetLimits", "Clone", "OpenCgroups")]
+    assert order == sorted(order)
+    assert inside.index("JoinCgroups") == inside.index("WaitForGo") + 1  # whatever it does next, the limits hold for it
+    if "cgroup" in spec.namespaces:
+        assert inside.index("UnshareCgroupNamespace") > inside.index("JoinCgroups")
     # What comes before the barrier needs no ids and no limits, and shows the host nothing.
     early = inside[: inside.index("WaitForGo")]
     assert set(early) <= {"MakePrivate", "SetHostname", "BringUpLoopback", "DropBoundingSet"}
@@ -206,8 +209,8 @@ def test_limits_reach_their_step_and_a_cpuset_is_joined_only_when_it_is_asked_fo
     set_limits = next(step for step in plan if step.name == "SetLimits")
     assert {name: getattr(set_limits, name) for name in vars(limits)} == vars(limits)
     assert set_limits.explicit == ("memory", "cpuset")
-    assert [step.extra for step in plan if step.name in ("MakeCgroups", "JoinCgroups")] == [("cpuset",), ("cpuset",)]
-    assert [step.extra for step in compile(BOX) if step.name in ("MakeCgroups", "JoinCgroups")] == [(), ()]
+    assert [step.extra for step in plan if step.name in ("MakeCgroups", "OpenCgroups")] == [("cpuset",), ("cpuset",)]
+    assert [step.extra for step in compile(BOX) if step.name in ("MakeCgroups", "OpenCgroups")] == [(), ()]
 
 
 # --- leaving a step out ---------------------------------------------------------------------------------------------
@@ -287,11 +290,10 @@ def test_a_plan_prints_one_numbered_line_a_step_with_purpose_and_man_page() -> N
     plan = compile(BOX)
     text = str(plan)
     assert text.count("\n") == 2 * len(plan) + 1
-    assert text.startswith("outside: the launcher, on the host\n   1  Clone(namespaces=[")
+    assert text.startswith("outside: the launcher, on the host\n   1  ClaimIds(seed='box')\n      Take 65,536 host ids")
     assert f"  {len(plan)}  Exec(args=['/bin/sh'], env=['PATH=" in text
     assert "[pivot_root(2)]" in text or "pivot_root(2)" in text
     assert "InstallSeccomp(" in text
-    assert "  2  ClaimIds(seed='box')\n      Take 65,536 host ids" in text
     assert "base64" not in text  # 2 KB of machine code are for the kernel
 
 

@@ -20,7 +20,7 @@ def test_bytes_and_defaults_are_short_in_the_text_of_a_step() -> None:
 
 
 def test_a_cgroup_that_is_not_ours_is_refused_where_the_plan_is_read() -> None:
-    data = {"step": "JoinCgroups", "group": "", "directories": [["pids", "/sys/fs/cgroup/pids/system.slice"]]}
+    data = {"step": "OpenCgroups", "group": "", "directories": [["pids", "/sys/fs/cgroup/pids/system.slice"]]}
     with pytest.raises(ValueError, match="not a control group of ours"):
         Step.from_json(data)
 

@@ -8,7 +8,7 @@ from ..linux import constants as c
 from ..linux import files
 from . import records
 from .launcher import Launcher
-from .ledger import is_present, undo
+from .ledger import SPARE, is_present, undo
 from .runs import Run
 
 #: Seconds that a foreground container waits for its client to come back after a launcher was killed.
@@ -19,7 +19,8 @@ WORD = 0.2
 
 def adopt_all(launcher: Launcher, held: dict[str, dict[str, int]], exits: dict[int, int]) -> None:
     """Go through the ledger. `held` and `exits` are what the keeper has: descriptors by container, statuses by pid."""
-    for entry in list(launcher.ledger.entries()):
+    spare = launcher.ledger.entry(SPARE)  # it ended with its launcher
+    for entry in [*launcher.ledger.entries(), *([spare] if spare else [])]:
         try:
             adopt(launcher, entry, held.get(entry["name"], {}), exits.get(entry.get("pid", -1)))
         except (KeyError, TypeError, ValueError):

@@ -9,21 +9,18 @@ Only these steps are applied here: Clone and Enter. Parent of the children is th
 
 import os
 import socket
-from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
-from ..errors import LauncherLost, SandboxError, from_json
+from ..errors import SandboxError
 from ..linux import constants as c
 from ..linux import syscalls
 from ..step import Step, World
 from . import inside, protocol
-from .loop import readable
 
 #: What `ps` calls a child until it becomes its program.
 NAME = "sandbox-cradle"
 
 Place = dict[str, str]
-Work = list[dict[str, Any]]
 
 
 class Newborn(NamedTuple):
@@ -56,13 +53,22 @@ def main(wire: socket.socket, namespaces: Place) -> NoReturn:
         order, _ = protocol.receive(wire)
         if order is None:
             os._exit(0)
-        step, world = Step.from_json(order["step"]), World()
         try:
-            bear(wire, step, world, order["calls"], namespaces)
+            attempt(wire, Step.from_json(order["step"]), order, namespaces)
         except BrokenPipeError:
-            os._exit(0)  # the launcher was killed; and so the newborn will end, too
-        except (OSError, SandboxError) as error:
-            protocol.send(wire, {"error": inside.refusal(step, error, world).to_json()})
+            os._exit(0)  # the launcher was killed; and so a newborn will end, too
+
+
+def attempt(wire: socket.socket, step: Step, order: protocol.Message, namespaces: Place) -> None:
+    """Bear a child, or tell why that can't be."""
+    world = World()
+    world.birthplace = order["birthplace"]
+    try:
+        bear(wire, step, world, order["calls"], namespaces)
+    except BrokenPipeError:
+        raise
+    except (OSError, SandboxError) as error:
+        protocol.send(wire, {"error": inside.refusal(step, error, world).to_json()})
 
 
 def bear(wire: socket.socket, step: Step, world: World, observe: bool, namespaces: Place) -> None:
@@ -76,67 +82,3 @@ def bear(wire: socket.socket, step: Step, world: World, observe: bool, namespace
     os.close(world.pidfd)
     ours.close()
     theirs.close()
-
-
-class Nursery:
-    """The launcher's side: it orders children, and keeps one spare child that was born ahead of time and has practised."""
-
-    def __init__(self, namespaces: Place) -> None:
-        self.namespaces = namespaces
-        self.wire = start(namespaces)
-        self.spare: tuple[Step, Newborn] | None = None
-        self.coming: tuple[Step, Work] | None = None  # the spare that is on its way, and what it will practise
-
-    def bear(self, step: Step, observe: bool) -> tuple[Newborn, str]:
-        """A child made by this step, and a word on how. Raises what the step raised."""
-        if self.coming:
-            self.on_spare()
-        if self.spare and self.spare[0] == step and not observe:  # who wants to see every call wants to see a birth
-            (_, newborn), self.spare = self.spare, None
-            if not readable(newborn.pidfd):  # else somebody killed it while it waited
-                return newborn, f"pid {newborn.pid}, born ahead of time"
-            newborn.wire.close()
-            os.close(newborn.pidfd)
-        self._order(step, observe)
-        newborn = self._collect()
-        return newborn, f"pid {newborn.pid}"
-
-    def order_spare(self, step: Step, work: Work) -> None:
-        """Have a child ready for the next start, which will probably be of the same kind."""
-        if self.coming or (self.spare and self.spare[0] == step):
-            return
-        if self.spare:
-            self.spare[1].wire.close()  # it ends by itself
-            os.close(self.spare[1].pidfd)
-            self.spare = None
-        with suppress(LauncherLost):  # then the end of the wire tells, and another nursery is made
-            self._order(step, False)
-            self.coming = step, work
-
-    def on_spare(self) -> None:
-        """The spare is born: let it practise. Raises LauncherLost when the cradle was killed: make another Nursery."""
-        coming, self.coming = self.coming, None
-        try:
-            newborn = self._collect()
-        except LauncherLost:
-            raise
-        except SandboxError:
-            return  # the next start will say why
-        if coming:
-            self.spare = coming[0], newborn
-            with suppress(BrokenPipeError):  # it was killed, which is seen when it is needed
-                protocol.send(newborn.wire, {"do": "rehearse", "steps": coming[1]})
-
-    def _order(self, step: Step, observe: bool) -> None:
-        try:
-            protocol.send(self.wire, {"step": step.to_json(), "calls": observe})
-        except BrokenPipeError:
-            raise LauncherLost("the cradle was killed", cure="start it again: another is made") from None
-
-    def _collect(self) -> Newborn:
-        reply, fds = protocol.receive(self.wire)
-        if reply is None:
-            raise LauncherLost("the cradle was killed while it forked", cure="start it again: another is made")
-        if "error" in reply:
-            raise from_json(reply["error"])
-        return Newborn(reply["pid"], fds[0], socket.socket(fileno=fds[1]), reply["calls"])

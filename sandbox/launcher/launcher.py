@@ -16,9 +16,9 @@ from ..linux import files
 from ..primitives import cgroups, namespaces
 from ..store import Home
 from . import protocol, records
-from .cradle import Nursery
 from .ledger import Ledger
 from .loop import Loop, readable
+from .nursery import Nursery
 from .runs import Run
 
 #: Seconds without a container and without a client after which launcher and keeper end.
@@ -44,7 +44,7 @@ class Launcher(Loop):
         self.by_pid: dict[int, Run] = {}
         self.clients: set[socket.socket] = set()
         self.finished: dict[str, dict[str, Any]] = {}
-        self.nursery = Nursery(self.namespaces)
+        self.nursery = self.new_nursery()
 
     def run(self) -> NoReturn:
         """Do what is asked, until nothing needs us any more."""
@@ -61,6 +61,7 @@ class Launcher(Loop):
 
     def end(self) -> NoReturn:
         """Nothing needs us any more."""
+        self.nursery.drop()
         cgroups.release(self.layout)
         protocol.send(self.keeper, {"do": "end"})
         os._exit(0)
@@ -73,6 +74,9 @@ class Launcher(Loop):
             os._exit(1)  # it was killed: the next client starts another pair, which adopts what runs
         self.on_exit(message["pid"], message["status"])
 
+    def new_nursery(self) -> Nursery:
+        return Nursery(self.namespaces, self.ledger, os.path.basename(self.home.runtime))
+
     def on_cradle(self) -> None:
         if not readable(self.nursery.wire.fileno()):
             return  # a start that was asked for in the same turn has taken the answer already
@@ -81,7 +85,8 @@ class Launcher(Loop):
         except LauncherLost:  # it was killed: make another
             self.forget(self.nursery.wire.fileno())
             self.nursery.wire.close()
-            self.nursery = Nursery(self.namespaces)
+            self.nursery.drop()
+            self.nursery = self.new_nursery()
             self.watch(self.nursery.wire.fileno(), self.on_cradle)
 
     # --- clients ----------------------------------------------------------------------------------------------------

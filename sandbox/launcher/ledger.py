@@ -14,6 +14,8 @@ from ..linux import files
 from ..step import Step
 
 Entry = dict[str, Any]
+#: What the child that is born ahead of time is called here. It is no container, so it is not one of `entries`.
+SPARE = ".spare"
 
 
 class Ledger:

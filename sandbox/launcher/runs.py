@@ -16,9 +16,9 @@ from ..primitives import cgroups
 from ..primitives.namespaces import Clone, Enter
 from ..step import Step, World
 from . import inside, protocol
-from .cradle import Nursery
 from .ledger import Ledger, undo
 from .loop import readable
+from .nursery import Nursery
 from .spool import Spool
 
 Directories = tuple[tuple[str, str], ...]
@@ -67,10 +67,14 @@ class Run:
         step = outside[0]
         try:
             syscalls.observe(observe)
-            chosen = [step.choose(self.world) for step in outside]
-            self.undo = ledger.intend(self.name, {**self._facts(), **stamp}, chosen)
-            for number, step in enumerate(chosen):
-                if isinstance(step, cgroups.JoinCgroups):
+            ahead = not observe and self._take_spare(outside, nursery)  # who wants to see every call wants to see a birth
+            chosen = list(enumerate(step.choose(self.world) for step in outside))
+            self.undo = ledger.intend(self.name, {**self._facts(), **stamp}, [step for _, step in chosen])
+            if ahead:
+                nursery.give()
+                chosen.sort(key=lambda each: not isinstance(each[1], Clone))  # who is there already may begin
+            for number, step in chosen:
+                if isinstance(step, cgroups.OpenCgroups):
                     self.cgroups = step.directories
                 if step.name == "Go" and self.container:
                     self.oom_kills = cgroups.oom_kills(self.cgroups)
@@ -91,12 +95,24 @@ class Run:
             for fd in self.world.streams:
                 os.close(fd)
 
+    def _take_spare(self, outside: list[Step], nursery: Nursery) -> bool:
+        """Take the child that was born ahead of time, if there is one like that which is wanted; and if its group is, too."""
+        clone = next((step for step in outside if isinstance(step, Clone)), None)
+        grouped = any(isinstance(step, cgroups.MakeCgroups) for step in outside)
+        spare = nursery.take(clone) if clone and grouped else None
+        if spare:
+            (self.world.pid, self.world.pidfd, self.world.wire, _), self.world.birthplace = spare.child, spare.group
+        return spare is not None
+
     def _bear(self, number: int, step: Step, nursery: Nursery, observe: bool) -> None:
-        """Have the child born and tell it its work."""
+        """Have the child born, if it is not there already, and tell it its work."""
         start = time.monotonic_ns()
-        newborn, how = nursery.bear(step, observe)
-        self.world.pid, self.world.pidfd, self.world.wire, calls = newborn
-        self.rows.append(["outside", number, start, time.monotonic_ns(), how, calls])
+        calls: list[Any] = []
+        how = ", born ahead of time"
+        if self.world.pid < 0:
+            self.world.pid, self.world.pidfd, self.world.wire, calls = nursery.bear(step, self.world.birthplace, observe)
+            how = ""
+        self.rows.append(["outside", number, start, time.monotonic_ns(), f"pid {self.world.pid}{how}", calls])
         work = {"do": "become", "steps": self.request["plan"]["inside"], "calls": observe}
         protocol.send(self.wire, work, self.world.streams)
         self.wire.setblocking(False)

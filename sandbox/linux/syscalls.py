@@ -100,14 +100,24 @@ class _CloneArgs(ctypes.Structure):
     )  # fmt: skip
 
 
-def clone3(flags: int, exit_signal: int = 17) -> tuple[int, int]:
+def clone3(flags: int, exit_signal: int = 17, cgroup: str = "") -> tuple[int, int]:
     """Make a child, born in the namespaces of `flags`; returns (pid, pidfd), and (0, -1) in the child. clone(2).
 
-    Only for a single-threaded process: the child goes on as a copy of this interpreter.
+    It is born in the control group `cgroup`, too, the directory of one in the v2 tree. Only for a single-threaded process:
+    the child goes on as a copy of this interpreter.
     """
     pidfd = ctypes.c_int(-1)
     args = _CloneArgs(flags=flags | c.CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=exit_signal)
-    pid = _syscall("clone3", c.SYS_CLONE3, ctypes.byref(args), ctypes.sizeof(args), shown=f"flags={flags:#x}")
+    shown = f"flags={flags:#x}"
+    if cgroup:
+        args.flags |= c.CLONE_INTO_CGROUP
+        args.cgroup = os.open(cgroup, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        shown += f", cgroup={cgroup!r}"
+    try:
+        pid = _syscall("clone3", c.SYS_CLONE3, ctypes.byref(args), ctypes.sizeof(args), shown=shown, path=cgroup or None)
+    finally:
+        if cgroup:
+            os.close(args.cgroup)
     return pid, pidfd.value if pid else -1
 
 

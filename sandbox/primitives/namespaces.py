@@ -43,7 +43,7 @@ _NOBODYS = 0x70000000
 
 
 class Clone(Step):
-    """Make the child, born in these new namespaces. It waits at the barrier until Go.
+    """Make the child, born in these new namespaces and in its v2 control group. It waits at the barrier until Go.
 
     The child's parent is the keeper, not the launcher (CLONE_PARENT): whoever else dies, its exit status is kept.
 
@@ -64,13 +64,15 @@ class Clone(Step):
         borrowed = "user" in born_in and os.geteuid() == 0 and _borrow_id()
         try:
             # With CLONE_PARENT the exit signal is the parent's own; giving one is EINVAL.
-            world.pid, world.pidfd = syscalls.clone3(flags(born_in) | c.CLONE_PARENT, exit_signal=0)
+            world.pid, world.pidfd = syscalls.clone3(flags(born_in) | c.CLONE_PARENT, exit_signal=0, cgroup=world.birthplace)
         finally:
             if borrowed and world.pid != 0:
                 _return_id()
         return f"pid {world.pid}"
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        if error.errno in (2, 13, 16, 19, 95) and world.birthplace:
+            return f"nobody can be born in the control group {world.birthplace}", "look at: sandbox doctor"
         if error.errno == 28:  # ENOSPC
             limits = ", ".join(f"{kind}={_limit(kind)}" for kind in ("user", "mnt", "pid", "net"))
             return (

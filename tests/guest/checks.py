@@ -21,7 +21,7 @@ from sandbox.linux import files
 from sandbox.primitives import cgroups
 from sandbox.primitives.cgroups.hierarchy import ROOM, SUPERVISOR, read_layout
 from sandbox.spec import Spec
-from tests.conftest import as_nobody
+from tests.conftest import as_nobody, waiting_groups
 from tests.guest.initramfs import DISK
 
 SHELF = f"{DISK}/shelf"
@@ -34,7 +34,8 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SANDBOX_HOME", SHELF)
     yield
     assert not list(sandbox.ledger())
-    assert not [path for path in Path("/sys/fs/cgroup").glob(f"{ROOM}/*/") if path.name != SUPERVISOR]
+    groups = {str(path) for path in Path("/sys/fs/cgroup").glob(f"{ROOM}/*/") if path.name != SUPERVISOR}
+    assert groups == waiting_groups()
 
 
 def _until(met: Callable[[], object]) -> None:

@@ -20,7 +20,7 @@ from sandbox.launcher import client
 from sandbox.linux import files
 from sandbox.primitives.users import CONTAINER_IDS, LOCKS
 from sandbox.store import Home
-from tests.conftest import OWN_GROUPS
+from tests.conftest import OWN_GROUPS, waiting_groups
 
 PATIENCE = 20.0
 
@@ -99,11 +99,11 @@ class Shelf:
         """What the kernel still holds of containers of this shelf, after the next call had its chance to repair."""
         entries = [entry["name"] for entry in sandbox.ledger()]
         mark = os.path.basename(self.home.runtime)
-        groups = [folder for own in OWN_GROUPS for folder, _, _ in os.walk(own) if mark in os.path.basename(folder)]
+        groups = {folder for own in OWN_GROUPS for folder, _, _ in os.walk(own) if mark in os.path.basename(folder)}
         bases = [CONTAINER_IDS[zlib.crc32(name.encode()) % len(CONTAINER_IDS)] for name in self.named]
         locks = [path for base in bases if os.path.exists(path := f"{LOCKS}/{base}") and str(base) not in self.locked]
         running = [f"{pid} {name}" for pid, name in processes(self.token).items()]
-        return [*entries, *groups, *locks, *running]
+        return [*entries, *(groups - waiting_groups()), *locks, *running]
 
     def assert_clean(self) -> None:
         """Nothing is left, now or in a moment."""

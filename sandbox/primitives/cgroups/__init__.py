@@ -2,7 +2,7 @@
 
     hierarchy   where each controller is, and where our groups go        v1, v2   the files of each version
     ground      what the launcher does once                              group    usage, events, freeze, kill, remove
-    steps       MakeCgroups, SetLimits, JoinCgroups                      refusals why the kernel said no
+    steps       MakeCgroups, SetLimits, OpenCgroups, JoinCgroups         refusals why the kernel said no
     delegation  groups handed on to an init inside
 
 cgroups(7), cgroup_namespaces(7), Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/.
@@ -27,10 +27,11 @@ from .group import (
     usage,
 )
 from .hierarchy import ROOM, SYSTEM, UNIFIED, Directories, Layout, Place, place, read_layout
-from .steps import JoinCgroups, MakeCgroups, SetLimits
+from .steps import JoinCgroups, MakeCgroups, OpenCgroups, SetLimits
 
 __all__ = [
     "ROOM", "SYSTEM", "UNIFIED", "DelegateCgroups", "Directories", "JoinCgroups", "Layout", "MakeCgroups", "MountCgroups",
-    "Place", "SetLimits", "Usage", "beside", "control_file", "events", "events_file", "freeze", "frozen", "glance", "here", "kill",
-    "oom_kills", "place", "prepare", "processes", "read_layout", "release", "remove", "thaw", "usage",
+    "OpenCgroups", "Place", "SetLimits", "Usage", "beside", "control_file", "events", "events_file", "freeze", "frozen",
+    "glance", "here", "kill", "oom_kills", "place", "prepare", "processes", "read_layout", "release", "remove", "thaw",
+    "usage",
 ]  # fmt: skip

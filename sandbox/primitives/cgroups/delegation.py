@@ -14,8 +14,8 @@ from ...linux import files, syscalls
 from ...step import Step, World
 from . import group as groups
 from . import refusals
-from .ground import here
-from .hierarchy import Directories, is_ours, place
+from .ground import choose
+from .hierarchy import Directories, is_ours
 
 #: What the new owner needs to move processes and to hand controllers on. cgroup.subtree_control and .threads are v2's.
 HANDED_OVER = ("cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control")
@@ -42,7 +42,7 @@ class DelegateCgroups(Step):
                 raise ValueError(f"{path!r} is not a control group of ours")
 
     def choose(self, world: World) -> Self:
-        return replace(self, directories=place(self.group, here(), self.extra))
+        return replace(self, directories=choose(self.group, self.extra, world))
 
     def apply(self, world: World) -> str:
         owner = world.id_base if self.owner < 0 else self.owner

@@ -12,8 +12,9 @@ import os
 from collections.abc import Collection
 
 from ...linux import files
-from . import knobs
-from .hierarchy import ROOM, SCOPE, SUPERVISOR, UNIFIED, Layout, read_layout
+from ...step import World
+from . import hierarchy, knobs
+from .hierarchy import ROOM, SCOPE, SUPERVISOR, UNIFIED, Directories, Layout, read_layout
 
 HANDED_ON = ("memory", "pids", "cpu", "io", "cpuset")
 _BLKIO_RULE = "blkio.throttle.read_bps_device"
@@ -27,6 +28,15 @@ def here() -> Layout:
     if _here is None:
         _here = read_layout()
     return _here
+
+
+def choose(group: str, extra: tuple[str, ...], world: World) -> Directories:
+    """Where the group of a new container goes. If its child was born ahead of time, then in the v2 tree there."""
+    named = hierarchy.place(group, here(), extra)
+    unified = dict(named).get(UNIFIED)
+    if not world.birthplace:
+        return named
+    return tuple((controller, world.birthplace if path == unified else path) for controller, path in named)
 
 
 def prepare(layout: Layout, pids: Collection[int] = ()) -> Layout:

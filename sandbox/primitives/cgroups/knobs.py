@@ -3,7 +3,8 @@
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from ...linux import files
 from ...linux.syscalls import SyscallError, note
@@ -41,22 +42,35 @@ def write(directory: str, name: str, value: str) -> bool:
 
 def mkdir(path: str) -> None:
     """mkdir(2), noted in the trace."""
-    _directory_call("mkdir", path)
+    _call("mkdir", path, os.mkdir, path, 0o755)
 
 
 def rmdir(path: str) -> None:
     """rmdir(2), noted in the trace."""
-    _directory_call("rmdir", path)
+    _call("rmdir", path, os.rmdir, path)
 
 
-def _directory_call(name: str, path: str) -> None:
+def open_door(path: str) -> int:
+    """The descriptor of a file, for whoever is handed it to write to; noted in the trace."""
+    door: int = _call("open", path, os.open, path, os.O_WRONLY | os.O_CLOEXEC)
+    return door
+
+
+def enter(door: int, path: str) -> None:
+    """Move this process into the group whose `tasks` file that is; noted in the trace."""
+    _call("write", path, os.write, door, b"0")
+    os.close(door)
+
+
+def _call(name: str, path: str, function: Callable[..., Any], *args: object) -> Any:
     start = time.monotonic_ns()
     try:
-        os.mkdir(path, 0o755) if name == "mkdir" else os.rmdir(path)
+        result = function(*args)
     except OSError as error:
         note(name, repr(path), -(error.errno or 0), start)
         raise SyscallError(name, error.errno or 0, path) from None
-    note(name, repr(path), 0, start)
+    note(name, repr(path), result or 0, start)
+    return result
 
 
 def subtree(directory: str) -> Iterator[str]:

@@ -1,10 +1,11 @@
-"""The steps of this room, all on the host: make the group, limit it, put the child in.
+"""The steps of this room: make the group and limit it, on the host, before the child is born; then let it go in.
 
 A plan names a group; the launcher chooses its directories (`Step.choose`), which then stay in the step: any later process
-finds them there. The group can be made and limited before the child is born. The child unshares its cgroup namespace after it
-has joined, or it would see the host's whole tree. cgroups(7).
+finds them there. Only when it has joined does the child unshare its cgroup namespace, or it would see the host's whole tree.
+cgroups(7).
 """
 
+import os
 from dataclasses import replace
 from typing import Self
 
@@ -12,9 +13,12 @@ from ...errors import NotPossibleHere
 from ...linux import files
 from ...step import Step, World
 from . import group as groups
-from . import pids, refusals
-from .ground import fill_cpuset, here, make_group
-from .hierarchy import UNIFIED, Directories, is_ours, place
+from . import knobs, pids, refusals
+from .ground import choose, fill_cpuset, here, make_group
+from .hierarchy import UNIFIED, Directories, is_ours
+
+#: The file of a v1 group that takes single threads. Only to that one, and by the number 0, a process moves itself unhindered.
+TASKS = "tasks"
 
 #: Which controller each limit needs.
 NEEDS = {"memory": "memory", "pids": "pids", "cpus": "cpu", "cpu_weight": "cpu", "cpuset": "cpuset"}
@@ -46,13 +50,18 @@ class MakeCgroups(Step):
         _check(self.directories)
 
     def choose(self, world: World) -> Self:
-        return replace(self, directories=place(self.group, here(), self.extra))
+        return replace(self, directories=choose(self.group, self.extra, world))
 
     def apply(self, world: World) -> str:
         for directory in groups.distinct(self.directories):
-            make_group(directory)
+            if directory != world.birthplace:
+                make_group(directory)
         if cpuset := dict(self.directories).get("cpuset"):
             fill_cpuset(cpuset)
+        if world.birthplace:
+            return f"v2: {os.path.basename(world.birthplace)}, made ahead of time"
+        if world.pid < 0:
+            world.birthplace = dict(self.directories).get(UNIFIED, "")
         return "" if self.directories else f"no groups: {here().at(UNIFIED).problem}"
 
     def undo(self) -> None:
@@ -89,7 +98,7 @@ class SetLimits(Step):
         _check(self.directories)
 
     def choose(self, world: World) -> Self:
-        return replace(self, directories=place(self.group, here(), self.extra))
+        return replace(self, directories=choose(self.group, self.extra, world))
 
     def apply(self, world: World) -> str:
         notes = []
@@ -129,10 +138,12 @@ class SetLimits(Step):
         return refusals.explain(error)
 
 
-class JoinCgroups(Step):
-    """Put the child into its group, in every tree. What it starts is born there.
+class OpenCgroups(Step):
+    """Open the child's way into its group. In the v2 tree it was born there; in a v1 tree it goes in by itself.
 
-    Best the last step before the child goes on: a process that waits is moved faster than one that runs.
+    To move another process, the kernel must hold up all forks and exits of the machine, and before it may, an idle machine
+    waits 10 ms (RCU). A process that moves itself holds up nobody. Whether it may is a question to whoever opened the file: so
+    the launcher does that. Who was not born in its v2 group, as a command of `exec`, is moved there all the same.
     """
 
     lane = "outside"
@@ -148,11 +159,36 @@ class JoinCgroups(Step):
 
     def choose(self, world: World) -> Self:
         # To join the group of a running container, its directories are given: this launcher's own may be others.
-        return self if self.directories else replace(self, directories=place(self.group, here(), self.extra))
+        return self if self.directories else replace(self, directories=choose(self.group, self.extra, world))
 
-    def apply(self, world: World) -> None:
+    def apply(self, world: World) -> str:
+        unified = dict(self.directories).get(UNIFIED)
         for directory in groups.distinct(self.directories):
-            files.write(f"{directory}/cgroup.procs", str(world.pid))
+            if directory != unified:
+                door = f"{directory}/{TASKS}"
+                world.trees[door] = knobs.open_door(door)
+        if not unified:
+            return ""
+        if unified == world.birthplace:
+            return "v2: it was born there"
+        files.write(f"{unified}/cgroup.procs", str(world.pid))
+        return "v2: it was moved there"
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        return refusals.explain(error)
+
+
+class JoinCgroups(Step):
+    """Go into the group, in every v1 tree whose way was opened. What is started from here on is born there."""
+
+    man = "cgroups(7)"
+    see = "cat /proc/PID/cgroup"
+
+    def apply(self, world: World) -> str:
+        doors = [name for name in world.trees if name.endswith(f"/{TASKS}")]
+        for door in doors:
+            knobs.enter(world.take(door), door)
+        return f"{len(doors)} v1 trees" if doors else ""
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         return refusals.explain(error)

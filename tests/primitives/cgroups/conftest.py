@@ -91,9 +91,8 @@ class Group:
         command = [sys.executable, "-I", "-S", "-c", f"input()\n{code}"]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.children.append(child)
-        world = World()
-        world.pid = child.pid
-        cgroups.JoinCgroups("box", directories=self.directories).apply(world)
+        for directory in dict.fromkeys(directory for _, directory in self.directories):
+            files.write(f"{directory}/cgroup.procs", str(child.pid))
         assert child.stdin
         child.stdin.write("\n")
         child.stdin.flush()

@@ -203,7 +203,7 @@ def test_a_group_with_groups_and_processes_made_inside_is_removed(make_group: Ma
 
 
 def test_a_process_that_joined_only_some_trees_goes_with_the_group(make_group: MakeGroup) -> None:
-    """A launcher that dies in the middle of JoinCgroups leaves one."""
+    """A launcher that dies between the trees leaves one."""
     group = make_group()
     whole: Directories = group.directories
     group.directories = whole[:1]

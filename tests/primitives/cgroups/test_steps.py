@@ -2,15 +2,18 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sandbox.errors import NotPossibleHere
+from sandbox.linux import files, syscalls
 from sandbox.primitives import cgroups
 from sandbox.primitives.cgroups import ground
 from sandbox.primitives.cgroups.hierarchy import ROOM, UNIFIED, Layout
@@ -40,23 +43,32 @@ def test_a_plan_names_the_group_and_the_launcher_its_directories(hybrid: Layout)
     step = cgroups.MakeCgroups("box")
     assert str(step) == "MakeCgroups(group='box')"
     assert step.choose(World()).directories == cgroups.place("box", hybrid)
-    limits = cgroups.SetLimits("box", cpuset="0").choose(World())
+    limits = cgroups.SetLimits("box", cpuset="0", extra=("cpuset",)).choose(World())
     assert "cpuset" in dict(limits.directories)
 
 
 def test_a_process_joins_the_running_container_s_own_directories(hybrid: Layout) -> None:
     """Which another launcher, started from another group, may have chosen."""
     directories = (("memory", f"/elsewhere/{ROOM}/box"),)
-    assert cgroups.JoinCgroups("box", directories=directories).choose(World()).directories == directories
+    assert cgroups.OpenCgroups("box", directories=directories).choose(World()).directories == directories
+
+
+def test_of_a_child_that_was_born_ahead_of_time_the_v2_group_is_its_own(hybrid: Layout) -> None:
+    """There it can't be moved without a wait; the groups in other trees are called as the container is."""
+    world, named = World(), cgroups.place("box", hybrid)
+    world.birthplace = f"{dict(named)[UNIFIED]}-spare"
+    for step in (cgroups.MakeCgroups("box"), cgroups.SetLimits("box"), cgroups.OpenCgroups("box"), cgroups.DelegateCgroups("box")):
+        directories = step.choose(world).directories
+        assert directories == (*named[:-1], (UNIFIED, world.birthplace))
 
 
 def test_a_chosen_step_survives_json(hybrid: Layout) -> None:
-    for step in (cgroups.MakeCgroups("box"), cgroups.SetLimits("box", memory=1 << 20), cgroups.JoinCgroups("box")):
+    for step in (cgroups.MakeCgroups("box"), cgroups.SetLimits("box", memory=1 << 20), cgroups.OpenCgroups("box")):
         chosen = step.choose(World())
         assert Step.from_json(json.loads(json.dumps(chosen.to_json()))) == chosen
 
 
-@pytest.mark.parametrize("kind", [cgroups.MakeCgroups, cgroups.SetLimits, cgroups.JoinCgroups])
+@pytest.mark.parametrize("kind", [cgroups.MakeCgroups, cgroups.SetLimits, cgroups.OpenCgroups])
 def test_no_edited_plan_reaches_a_group_that_is_not_ours(kind: type[Step]) -> None:
     with pytest.raises(ValueError, match="not a control group of ours"):
         kind("box", directories=(("memory", "/sys/fs/cgroup/memory"),))  # type: ignore[call-arg]
@@ -84,31 +96,69 @@ def test_without_any_usable_tree_nothing_is_made_and_the_trace_says_why(monkeypa
     monkeypatch.setattr(ground, "_here", cgroups.read_layout([], "", ""))
     step = cgroups.MakeCgroups("box").choose(World())
     assert step.apply(World()) == "no groups: there is no cgroup2 controller here"
-    cgroups.JoinCgroups("box").choose(World()).apply(World())
+    assert cgroups.OpenCgroups("box").choose(World()).apply(World()) == ""
+    assert cgroups.JoinCgroups().apply(World()) == ""
     step.undo()
 
 
+@contextmanager
+def born(world: World) -> Iterator[str]:
+    """A child that is born as the world says, and joins; what it says of that."""
+    answer, tell = os.pipe()
+    world.pid, pidfd = syscalls.clone3(0, cgroup=world.birthplace)
+    if world.pid == 0:
+        join = cgroups.JoinCgroups()
+        try:
+            os.write(tell, join.apply(world).encode())
+        except OSError as error:
+            os.write(tell, f"{error}: {join.explain(error, world)[0]}".encode())
+        signal.pause()
+    try:
+        yield os.read(answer, 4096).decode()
+    finally:
+        os.kill(world.pid, signal.SIGKILL)
+        os.waitpid(world.pid, 0)
+        for fd in (answer, tell, pidfd, *world.trees.values()):
+            os.close(fd)
+
+
 @pytest.mark.needs_root
-def test_a_group_is_made_joined_and_taken_back_by_another_process(name: str, layout: Layout) -> None:
+def test_a_child_is_born_in_its_group_or_joins_it_and_another_process_takes_that_back(name: str, layout: Layout) -> None:
     world = World()
     make = cgroups.MakeCgroups(name).choose(world)
     make.apply(world)
-    child = subprocess.Popen(["sleep", "60"])
-    try:
-        world.pid = child.pid
-        cgroups.JoinCgroups(name).choose(world).apply(world)
-        groups = {line.split(":", 2)[2] for line in Path(f"/proc/{child.pid}/cgroup").read_text().splitlines()}
-        assert sum(path.endswith(f"/{ROOM}/{name}") for path in groups) >= 1
+    unified = not layout.at(UNIFIED).problem
+    assert cgroups.OpenCgroups(name).choose(world).apply(world) == ("v2: it was born there" if unified else "")
+    trees = len({directory for _, directory in make.directories})
+    with born(world) as said:
+        assert said == (f"{trees - unified} v1 trees" if trees > unified else "")
+        lines = files.read(f"/proc/{world.pid}/cgroup").splitlines()
+        assert sum(line.endswith(f"/{ROOM}/{name}") for line in lines) == trees
         repository = str(Path(cgroups.__file__).parents[3])
         code = "import sys, json; sys.path.append(sys.argv[1]); from sandbox.primitives import cgroups\n"
         code += "from sandbox.step import Step; Step.from_json(json.loads(sys.argv[2])).undo()"
         command = [sys.executable, "-I", "-S", "-c", code, repository, json.dumps(make.to_json())]
         subprocess.run(command, check=True, timeout=30)
-    finally:
-        child.kill()
-        child.wait()
     assert not any(os.path.exists(directory) for _, directory in make.directories)
     make.undo()
+
+
+@pytest.mark.needs_root
+@pytest.mark.needs_cgroup(UNIFIED)
+def test_who_was_born_elsewhere_is_moved_in_the_v2_tree(name: str, layout: Layout) -> None:
+    world = World()
+    with subprocess.Popen(["sleep", "60"]) as child:
+        world.pid = child.pid
+        make = cgroups.MakeCgroups(name).choose(world)
+        make.apply(world)
+        try:
+            assert cgroups.OpenCgroups(name).choose(world).apply(world) == "v2: it was moved there"
+            assert f"/{ROOM}/{name}" in files.read(f"/proc/{child.pid}/cgroup").splitlines()[-1]
+        finally:
+            make.undo()
+            for door in world.trees.values():
+                os.close(door)
+        assert child.wait() == -signal.SIGKILL
 
 
 @pytest.mark.needs_root
@@ -134,12 +184,12 @@ def test_a_second_group_of_the_same_name_is_refused_and_explained(name: str, lay
 
 
 @pytest.mark.needs_root
-def test_a_limit_or_a_join_without_the_group_is_explained(name: str, layout: Layout) -> None:
+def test_a_limit_or_a_way_in_without_the_group_is_explained(name: str, layout: Layout) -> None:
     world = World()
     world.pid = os.getpid()
-    join = cgroups.JoinCgroups(name).choose(world)
+    way = cgroups.OpenCgroups(name).choose(world)
     limits = cgroups.SetLimits(name, memory=1 << 24, pids=9).choose(world)
-    for step in (join, replace(limits, memory=None) if layout.at("memory").problem else limits):
+    for step in (way, replace(limits, memory=None) if layout.at("memory").problem else limits):
         if step is limits and layout.at("pids").problem:
             pytest.skip("no controller is usable here")
         with pytest.raises(OSError) as refusal:  # noqa: PT011
@@ -151,22 +201,21 @@ def test_a_limit_or_a_join_without_the_group_is_explained(name: str, layout: Lay
 
 @pytest.mark.needs_root
 def test_a_cpuset_left_empty_is_explained(name: str, layout: Layout) -> None:
-    """What SetLimits left out breaks: a v1 cpuset is born without CPUs."""
+    """A v1 cpuset is made without CPUs; MakeCgroups gives it some."""
     if layout.at("cpuset").version != 1:
         pytest.skip("needs a v1 cpuset: on v2 an empty one takes the CPUs of the group above")
     world = World()
-    world.pid = os.getpid()
-    make = cgroups.MakeCgroups(
-        name, ("cpuset",), tuple(d for d in cgroups.place(name, layout, ("cpuset",)) if d[0] == "cpuset")
-    )
+    directories = tuple(pair for pair in cgroups.place(name, layout, ("cpuset",)) if pair[0] == "cpuset")
+    make = cgroups.MakeCgroups(name, ("cpuset",), directories)
     make.apply(world)
-    join = cgroups.JoinCgroups(name, directories=make.directories)
+    files.write(f"{directories[0][1]}/cpuset.cpus", "\n")
     try:
-        with pytest.raises(OSError) as refusal:  # noqa: PT011
-            join.apply(world)
+        cgroups.OpenCgroups(name, directories=directories).apply(world)
+        with born(world) as said:
+            assert said.startswith("[Errno 28]")
+            assert said.endswith("is empty, so nothing can run in it")
     finally:
         make.undo()
-    assert refusal.value.errno == 28
 
 
 @pytest.mark.needs_root
@@ -176,7 +225,7 @@ def test_cpus_that_do_not_exist_are_explained(name: str, layout: Layout) -> None
     world = World()
     make = cgroups.MakeCgroups(name, ("cpuset",)).choose(world)
     make.apply(world)
-    step = cgroups.SetLimits(name, cpuset="5000").choose(world)
+    step = cgroups.SetLimits(name, cpuset="5000", extra=("cpuset",)).choose(world)
     try:
         with pytest.raises(OSError) as refusal:  # noqa: PT011
             step.apply(world)
@@ -187,22 +236,25 @@ def test_cpus_that_do_not_exist_are_explained(name: str, layout: Layout) -> None
 
 
 @pytest.mark.needs_root
-def test_joining_with_a_process_that_is_gone_is_explained(name: str, layout: Layout) -> None:
+@pytest.mark.needs_cgroup(UNIFIED)
+def test_moving_a_process_that_is_gone_is_explained(name: str, layout: Layout) -> None:
     world = World()
     child = subprocess.Popen(["true"])
     child.wait()
     world.pid = child.pid
     make = cgroups.MakeCgroups(name).choose(world)
     make.apply(world)
-    join = cgroups.JoinCgroups(name).choose(world)
+    way = cgroups.OpenCgroups(name).choose(world)
     try:
         with pytest.raises(OSError) as refusal:  # noqa: PT011
-            join.apply(world)
-        assert join.explain(refusal.value, world)[0] == "the process that was to join has ended"
+            way.apply(world)
+        assert way.explain(refusal.value, world)[0] == "the process that was to join has ended"
     finally:
         make.undo()
+        for door in world.trees.values():
+            os.close(door)
 
 
-def test_the_v2_tree_is_joined_last(hybrid: Layout) -> None:
+def test_the_v2_tree_comes_last(hybrid: Layout) -> None:
     """There the move of a process that is still busy waits for it."""
-    assert cgroups.JoinCgroups("box").choose(World()).directories[-1][0] == UNIFIED
+    assert cgroups.OpenCgroups("box").choose(World()).directories[-1][0] == UNIFIED
