@@ -50,12 +50,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def waiting_groups() -> set[str]:
-    """The control group of the child that was born ahead of time, by now: it is no container's."""
+    """The control groups of children that were born ahead of time, one on each shelf: they are no container's."""
     from sandbox.home import home as open_home
     from sandbox.launcher.ledger import SPARE, Ledger
 
-    entry = Ledger(open_home().ledger).entry(SPARE) or {"undo": []}
-    return {path for step in entry["undo"] for _, path in step["directories"]}
+    shelves = Path(open_home().runtime).parent.glob(f"*/ledger/{SPARE}")
+    entries = [Ledger(str(path.parent)).entry(SPARE) or {"undo": []} for path in shelves]
+    return {path for entry in entries for step in entry["undo"] for _, path in step["directories"]}
 
 
 # --- the guard ------------------------------------------------------------------------------------------------------

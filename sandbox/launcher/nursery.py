@@ -45,13 +45,13 @@ class Nursery:
         self._order(step, birthplace, observe)
         return self._collect()
 
-    def take(self, step: Step) -> Spare | None:
-        """The spare child, if this step made it and nobody killed it while it waited. Its group is to be `give`n away."""
+    def take(self, outside: list[Step]) -> Spare | None:
+        """The spare child, if this lane would make one like it, and a group too: its own, which is then to be `give`n away."""
         if self.coming:
             self.on_spare()
-        if not self.spare or self.spare.step != step:
+        if not self.spare or self.spare.step not in outside or not any(isinstance(s, cgroups.MakeCgroups) for s in outside):
             return None
-        if readable(self.spare.child.pidfd):
+        if readable(self.spare.child.pidfd):  # somebody killed it while it waited
             self.drop()
             return None
         spare, self.spare = self.spare, None

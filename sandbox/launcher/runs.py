@@ -67,18 +67,19 @@ class Run:
         step = outside[0]
         try:
             syscalls.observe(observe)
-            ahead = not observe and self._take_spare(outside, nursery)  # who wants to see every call wants to see a birth
+            spare = None if observe else nursery.take(outside)  # who wants to see every call wants to see a birth
+            if spare:
+                (self.world.pid, self.world.pidfd, self.world.wire, _), self.world.birthplace = spare.child, spare.group
             chosen = list(enumerate(step.choose(self.world) for step in outside))
             self.undo = ledger.intend(self.name, {**self._facts(), **stamp}, [step for _, step in chosen])
-            if ahead:
+            if spare:
                 nursery.give()
                 chosen.sort(key=lambda each: not isinstance(each[1], Clone))  # who is there already may begin
             for number, step in chosen:
                 if isinstance(step, cgroups.OpenCgroups):
                     self.cgroups = step.directories
-                if step.name == "Go" and self.container:
-                    self.oom_kills = cgroups.oom_kills(self.cgroups)
                 if step.name == "Go":
+                    self.oom_kills = cgroups.oom_kills(self.cgroups) if self.container else 0
                     # The last moment: from here on a container runs, and whoever comes after us must know it.
                     ledger.add(self.name, self.identity())
                     hold(self)
@@ -86,8 +87,6 @@ class Run:
                     self._bear(number, step, nursery, observe)
                 else:
                     inside.run(step, self.world, ["outside", number], self.rows)
-                if isinstance(step, Clone):
-                    self.kind = step
         except BaseException as error:
             self.failure = inside.refusal(step, error, self.world).to_json()
         finally:
@@ -95,20 +94,10 @@ class Run:
             for fd in self.world.streams:
                 os.close(fd)
 
-    def _take_spare(self, outside: list[Step], nursery: Nursery) -> bool:
-        """Take the child that was born ahead of time, if there is one like that which is wanted; and if its group is, too."""
-        clone = next((step for step in outside if isinstance(step, Clone)), None)
-        grouped = any(isinstance(step, cgroups.MakeCgroups) for step in outside)
-        spare = nursery.take(clone) if clone and grouped else None
-        if spare:
-            (self.world.pid, self.world.pidfd, self.world.wire, _), self.world.birthplace = spare.child, spare.group
-        return spare is not None
-
     def _bear(self, number: int, step: Step, nursery: Nursery, observe: bool) -> None:
         """Have the child born, if it is not there already, and tell it its work."""
-        start = time.monotonic_ns()
-        calls: list[Any] = []
-        how = ", born ahead of time"
+        self.kind = step if isinstance(step, Clone) else None
+        start, calls, how = time.monotonic_ns(), list[Any](), ", born ahead of time"
         if self.world.pid < 0:
             self.world.pid, self.world.pidfd, self.world.wire, calls = nursery.bear(step, self.world.birthplace, observe)
             how = ""

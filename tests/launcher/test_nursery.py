@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +19,17 @@ pytestmark = [pytest.mark.needs_userns, pytest.mark.needs_cgroup(UNIFIED)]
 
 
 @pytest.fixture
-def spare(shelf: Shelf) -> Iterator[str]:
+def spare(shelf: Shelf) -> str:
     """The group of a child that waits for the next start."""
     sandbox.run("busybox", ["true"], name=shelf.name())
-    until(waiting_groups, "a spare child should be on its way")
-    (group,) = waiting_groups()
+    until(lambda: waiting(shelf), "a spare child should be on its way")
+    (group,) = waiting(shelf)
     until(lambda: members(group), "the spare child should be born")
     return group
+
+
+def waiting(shelf: Shelf) -> set[str]:
+    return {group for group in waiting_groups() if os.path.basename(shelf.home.runtime) in group}
 
 
 def members(group: str) -> list[int]:
@@ -47,7 +50,7 @@ def test_a_start_takes_the_child_and_its_group(shelf: Shelf, spare: str) -> None
     assert all(group.endswith(f"_{box.name}") for group in groups.values() if group != spare)
     for group in (spare, *groups.values()):
         assert members(group) == [pid]
-    assert spare not in waiting_groups()
+    assert spare not in waiting(shelf)
     box.kill()
     shelf.assert_clean()
 
@@ -64,7 +67,7 @@ def test_a_plan_that_makes_no_groups_does_not_take_it(shelf: Shelf, spare: str) 
     done = sandbox.run("busybox", ["true"], name=shelf.name(), without=("MakeCgroups", "SetLimits", "OpenCgroups"))
     assert done.exit_code == 0
     assert "ahead" not in births(done.trace)[0]
-    assert waiting_groups() == {spare}
+    assert waiting(shelf) == {spare}
 
 
 def test_one_that_is_killed_while_it_waits_is_not_missed(shelf: Shelf, spare: str) -> None:

@@ -109,12 +109,12 @@ def born(world: World) -> Iterator[str]:
     if world.pid == 0:
         join = cgroups.JoinCgroups()
         try:
-            os.write(tell, join.apply(world).encode())
+            os.write(tell, f"{join.apply(world)}\n".encode())
         except OSError as error:
             os.write(tell, f"{error}: {join.explain(error, world)[0]}".encode())
         signal.pause()
     try:
-        yield os.read(answer, 4096).decode()
+        yield os.read(answer, 4096).decode().strip()
     finally:
         os.kill(world.pid, signal.SIGKILL)
         os.waitpid(world.pid, 0)
