@@ -57,9 +57,8 @@ def test_of_a_child_that_was_born_ahead_of_time_the_v2_group_is_its_own(hybrid: 
     """There it can't be moved without a wait; the groups in other trees are called as the container is."""
     world, named = World(), cgroups.place("box", hybrid)
     world.birthplace = f"{dict(named)[UNIFIED]}-spare"
-    for step in (cgroups.MakeCgroups("box"), cgroups.SetLimits("box"), cgroups.OpenCgroups("box"), cgroups.DelegateCgroups("box")):
-        directories = step.choose(world).directories
-        assert directories == (*named[:-1], (UNIFIED, world.birthplace))
+    for kind in (cgroups.MakeCgroups, cgroups.SetLimits, cgroups.DelegateCgroups, cgroups.OpenCgroups):
+        assert kind("box").choose(world).directories == (*named[:-1], (UNIFIED, world.birthplace))
 
 
 def test_a_chosen_step_survives_json(hybrid: Layout) -> None:
