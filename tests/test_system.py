@@ -187,6 +187,14 @@ def test_a_reboot_that_nobody_hears_of_is_no_restart_of_what_is_stopped(box: Con
     assert box.state == "STOPPED"
 
 
+def test_an_init_that_only_reboots_is_given_up() -> None:
+    restless = make_system("restless", inittab="::sysinit:/bin/busybox reboot -f\n")
+    restless.start()
+    ended = restless.wait()
+    assert ended.reason == "rebooted"
+    assert restless.state == "STOPPED"
+
+
 def test_stop_asks_its_init_by_the_signal_of_its_configuration(box: Container) -> None:
     box.start()
     until(lambda: b"booted" in shown(box), "it should have booted")

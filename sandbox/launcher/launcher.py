@@ -204,10 +204,7 @@ class Launcher(Loop):
             self.forget(run.wire.fileno())
         for fd in (run.world.pidfd, *run.masters, *run.spools):
             self.forget(fd)
-        again = None
-        if run.reboots(status):
-            again, run.waiting = Run(run.name, run.request, run.waiting), []
-            again.reborn, again.attached = True, run.attached
+        again = run.again() if run.reboots(status) else None
         self.close(run, run.finish(status))
         protocol.send(self.keeper, {"do": "drop", "id": run.name, "pid": pid})
         if again:

@@ -26,6 +26,8 @@ Directories = tuple[tuple[str, str], ...]
 PIPE_READS = 16
 #: What the ends of a terminal are called while the keeper holds them.
 ENDS = ("master", "slave")
+#: So often in a row an init may reboot within its first second: one that can do nothing else would keep the machine busy.
+REBOOTS = 10
 #: How a pid namespace ends when its init calls reboot(2), as wait(2) tells it.
 REBOOT = {int(signal.SIGHUP): "rebooted", int(signal.SIGINT): "halted"}
 
@@ -48,7 +50,8 @@ class Run:
         self.spools: dict[int, Spool] = {}  # a detached container's streams, by the end that is read
         self.terminals: list[tuple[int, int]] = []  # master and slave of the console and, after it, of /dev/tty1 …
         self.attached: dict[int, socket.socket] = {}  # who has which terminal now
-        self.reborn = False  # it rebooted: who waits for its end goes on waiting, who has a terminal gets the new one
+        # How often it has rebooted at once: who waits for its end goes on waiting, who has a terminal gets the new one.
+        self.reborn = 0
         self.running = False  # the program has begun
         self.failure: dict[str, Any] | None = None
         self.stopping = ""  # why we are ending it: "timeout", "stopped"
@@ -248,7 +251,14 @@ class Run:
     def reboots(self, status: int | None) -> bool:
         """Whether its init has asked for another start; nobody else has ended it."""
         again = self.system and status is not None and REBOOT.get(status) == "rebooted"
-        return again and not self.stopping and "plan" in self.request
+        return again and not self.stopping and "plan" in self.request and self.reborn < REBOOTS
+
+    def again(self) -> "Run":
+        """The same container, started anew; who waits for its end waits for that one's."""
+        run = Run(self.name, self.request, self.waiting)
+        run.attached, self.waiting = self.attached, []
+        run.reborn = self.reborn + 1 if time.time() - self.begun < 1.0 else 1
+        return run
 
     def take_back(self) -> dict[str, Any]:
         """Note what it used, then undo what the kernel leaves; what could not be undone is "left"."""
