@@ -182,6 +182,8 @@ class Home:
                     raise ValueError(f"it is of {spec.name!r}")
                 _specs[path] = stamp, spec
             return _specs[path][1]
+        except InvalidOption as error:  # of a file that people write: they will mend it where it is
+            raise NotFound(f"{name}: {error.message}", condition=error.condition, cure=error.cure or f"mend {path}") from None
         except (FileNotFoundError, IsADirectoryError, ValueError) as error:
             if not os.path.isdir(folder):
                 raise _no_container(name) from None
