@@ -66,6 +66,7 @@ def test_it_makes_control_groups_below_its_own_and_none_above(box: Container) ->
     assert "0::/below\n" in said.text
     entry = box.running()
     box.kill()
+    assert not sandbox.ledger()  # which waits for the clean-up
     assert not [path for _, path in entry["cgroups"] if os.path.exists(path)]
 
 

@@ -17,10 +17,8 @@ from ..linux import constants as c
 from ..linux import syscalls
 from ..step import Step, World
 from . import inside, protocol
+from .ledger import UNBORN
 from .loop import readable
-
-#: What `ps` calls a child until it becomes its program.
-NAME = "sandbox-cradle"
 
 Place = dict[str, str]
 Work = list[dict[str, Any]]
@@ -51,7 +49,7 @@ def main(wire: socket.socket, namespaces: Place) -> NoReturn:
     os.dup2(wire.fileno(), inside.WIRE, inheritable=False)
     syscalls.close_range(inside.WIRE + 1)
     wire = socket.socket(fileno=inside.WIRE)
-    syscalls.set_name(NAME)
+    syscalls.set_name(UNBORN)
     while True:
         order, _ = protocol.receive(wire)
         if order is None:

@@ -15,9 +15,10 @@ from ..errors import InvalidOption, LauncherLost, SandboxError
 from ..linux import files
 from ..primitives import cgroups, namespaces
 from ..store import Home
-from . import protocol, records
+from . import lingering, protocol, records
 from .cradle import Nursery
 from .ledger import Ledger
+from .lingering import Lingering
 from .loop import Loop, readable
 from .runs import Run
 
@@ -45,6 +46,7 @@ class Launcher(Loop):
         self.clients: set[socket.socket] = set()
         self.finished: dict[str, dict[str, Any]] = {}
         self.nursery = Nursery(self.namespaces)
+        self.lingering = Lingering(self.ledger, self.stamp)
 
     def run(self) -> NoReturn:
         """Do what is asked, until nothing needs us any more."""
@@ -54,13 +56,14 @@ class Launcher(Loop):
         idle_since = time.monotonic()
         while True:
             self.turn(IDLE)
-            if self.runs or self.clients:
+            if self.runs or self.clients or self.lingering.waiting:
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since >= IDLE:
                 self.end()
 
     def end(self) -> NoReturn:
         """Nothing needs us any more."""
+        self.lingering.settle_all()
         cgroups.release(self.layout)
         protocol.send(self.keeper, {"do": "end"})
         os._exit(0)
@@ -161,7 +164,7 @@ class Launcher(Loop):
             return
         if seconds := run.request.get("timeout"):
             self.later(seconds, lambda: self.kill(run, f"timeout {seconds:g}"))
-        if run.kind:
+        if run.kind and not run.kind.network_of:  # the next one will hardly want the same, and the network would live on in it
             # While the child is busy we are not.
             self.nursery.order_spare(run.kind, run.request["plan"]["inside"])
 
@@ -218,6 +221,9 @@ class Launcher(Loop):
             self.answer(client, message if run.foreground else whole)
         kept = run.take_back()
         run.close()
+        if run.lingering:
+            label = self.lingering.add(run.name, run.lingering)
+            self.later(lingering.MOMENT, lambda: self.lingering.settle(label))
         del self.runs[run.name]
         self.finished[run.name] = whole
         while len(self.finished) > 20:

@@ -15,7 +15,7 @@ from ..linux import files, syscalls
 from ..primitives import cgroups
 from ..primitives.namespaces import Clone, Enter
 from ..step import Step, World
-from . import inside, protocol
+from . import inside, lingering, protocol
 from .cradle import Nursery
 from .ledger import Ledger, undo
 from .loop import readable
@@ -46,6 +46,7 @@ class Run:
         self.cgroups: Directories = ()
         self.oom_kills = 0  # how many there had been in the container before
         self.undo: list[dict[str, Any]] = []
+        self.lingering: list[dict[str, Any]] = []  # what of it is left for later
         self.log = logs.LogWriter(request.get("log", ""))
         self.spools: dict[int, Spool] = {}  # a detached container's streams, by the end that is read
         self.terminals: list[tuple[int, int]] = []  # master and slave of the console and, after it, of /dev/tty1 …
@@ -93,6 +94,9 @@ class Run:
             syscalls.observe(False)
             for fd in self.world.streams:
                 os.close(fd)
+            for helper, said in self.world.helpers.values():  # after a failure: nobody else asks how they ended
+                os.waitpid(helper, 0)
+                os.close(said)
 
     def _bear(self, number: int, step: Step, nursery: Nursery, observe: bool) -> None:
         """Have the child born and tell it its work."""
@@ -160,7 +164,7 @@ class Run:
             run.spools[held[stream]].recover(run.log)
         while (pair := tuple(held.get(f"{end}{len(run.terminals)}", -1) for end in ENDS)) != (-1, -1):
             run.terminals.append((pair[0], pair[1]))
-        run.world.held = {label: fd for label, fd in held.items() if label == "ids"}
+        run.world.held = {label: fd for label, fd in held.items() if label == "ids" or label.startswith("port ")}
         return run
 
     def reclaim(self) -> None:
@@ -268,8 +272,9 @@ class Run:
         kept: dict[str, Any] = {"usage": {"cpu_seconds": used.cpu_seconds, "memory": used.memory}}
         for fd in self.world.held.values():
             fcntl.flock(fd, fcntl.LOCK_UN)  # of the keeper's duplicate too: or `undo` would find its own range taken
+        at_once, self.lingering = lingering.split(self.undo)
         try:
-            undo(self.undo)
+            undo(at_once)
         except (OSError, SandboxError) as error:
             kept["left"] = str(error)
         return kept

@@ -31,6 +31,6 @@ from .steps import JoinCgroups, MakeCgroups, SetLimits
 
 __all__ = [
     "ROOM", "SYSTEM", "UNIFIED", "DelegateCgroups", "Directories", "JoinCgroups", "Layout", "MakeCgroups", "MountCgroups",
-    "Place", "SetLimits", "Usage", "beside", "control_file", "events", "events_file", "freeze", "frozen", "glance", "here", "kill",
-    "oom_kills", "place", "prepare", "processes", "read_layout", "release", "remove", "thaw", "usage",
+    "Place", "SetLimits", "Usage", "beside", "control_file", "events", "events_file", "freeze", "frozen", "glance", "here",
+    "kill", "oom_kills", "place", "prepare", "processes", "read_layout", "release", "remove", "thaw", "usage",
 ]  # fmt: skip

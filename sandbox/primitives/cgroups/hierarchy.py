@@ -25,7 +25,9 @@ SUPERVISOR = "supervisor"
 ALWAYS = ("memory", "pids", "cpu", "cpuacct", "blkio", "io")
 _ALSO = str.maketrans("", "", "-_+")
 #: What a container that boots an init joins, too: it sees each tree from its own group, and not the host's.
-SYSTEM = ("cpuset", "cpuacct", "devices", "freezer", "perf_event", "net_cls", "net_prio", "hugetlb", "rdma", "misc", "name=systemd")
+SYSTEM = (
+    "cpuset", "cpuacct", "devices", "freezer", "perf_event", "net_cls", "net_prio", "hugetlb", "rdma", "misc", "name=systemd",
+)  # fmt: skip
 LIMITED = ("memory", "pids", "cpu", "cpuset")
 SCOPE = "start through: systemd-run --scope -p Delegate=yes COMMAND (not as root: systemd-run --user --scope …)"
 
