@@ -18,11 +18,12 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from . import disk, lxc_config
 from .errors import AlreadyExists, InvalidOption, NotFound, SandboxError
+from .immutable import immutable
 from .spec import Spec
 
 RECORDS_KEPT = 20
@@ -61,7 +62,7 @@ def random_name() -> str:
     return f"{adjectives[number % len(adjectives)]}-{nouns[(number >> 16) % len(nouns)]}"
 
 
-@dataclass(frozen=True)
+@immutable
 class Home:
     """The shelf at `path`, and `runtime`, its folder on tmpfs. Made by `home()`.
 

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from .errors import NotFound, SandboxError, from_json
+from .lanes import Plan
 from .launcher import inside, protocol
 from .linux import syscalls
-from .plans import Plan
 from .primitives.barrier import Go, WaitForGo
 from .primitives.mounts import MakePrivate, MountFilesystem
 from .primitives.namespaces import Clone, SetHostname, flags

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from sandbox.errors import InvalidOption, SandboxError
 from sandbox.images.image import Image
+from sandbox.lanes import Plan
 from sandbox.options import spec_from
-from sandbox.plans import Plan, Running, Where, compile, compile_exec
+from sandbox.plans import Running, Where, compile, compile_exec
 from sandbox.primitives import mounts, namespaces
 from sandbox.primitives.process import Exec
 from sandbox.spec import NAMESPACES, IdMapping, Mount, Process, Resources, Root, Spec
@@ -302,7 +303,8 @@ def test_a_plan_is_made_and_read_by_an_ordinary_user(user_python: str, user_sour
     code = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from sandbox.plans import Plan, compile
+from sandbox.lanes import Plan
+from sandbox.plans import compile
 from sandbox.spec import Spec
 print(len(Plan.from_json(compile(Spec(name="box")).to_json())))
 """

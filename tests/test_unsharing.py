@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sandbox import unsharing
+from sandbox.lanes import Plan
 from sandbox.lxc.commands import Terminal, main
-from sandbox.plans import Plan
 from tests.conftest import as_nobody
 from tests.shell import Shell
 
@@ -111,7 +111,7 @@ def test_a_step_that_would_change_the_host_is_refused() -> None:
         from sandbox import unsharing
         from sandbox.errors import KernelRefused
         from sandbox.primitives.namespaces import SetHostname
-        from sandbox.plans import Plan
+        from sandbox.lanes import Plan
         made = unsharing.plan(["ipc"], ["true"])
         wait, program = made.inside
         try:

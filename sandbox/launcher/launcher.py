@@ -246,7 +246,7 @@ class Launcher(Loop):
         self.watch(fd, on_output)
 
     def pump_terminals(self, run: Run) -> None:
-        """Read the terminals that nobody has: what the console shows goes to the log, and no program ever waits for a reader."""
+        """Read the terminals that nobody has: what the console shows goes to the log; no program ever waits for a reader."""
         for tty, master in enumerate(run.masters):
             if tty not in run.attached and master not in self.watched:
                 self.watch_output(run, master)

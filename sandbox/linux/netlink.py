@@ -100,7 +100,6 @@ class Netlink:
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self.socket.setsockopt(c.SOL_NETLINK, c.NETLINK_EXT_ACK, 1)
         self.socket.setsockopt(c.SOL_NETLINK, c.NETLINK_CAP_ACK, 1)  # do not send our own words back with an error
-        self.sequence = 0
 
     @classmethod
     def of(cls, netns: int) -> Self:
@@ -108,11 +107,9 @@ class Netlink:
         own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             setns(netns, c.CLONE_NEWNET)
-            try:
-                return cls()
-            finally:
-                setns(own, c.CLONE_NEWNET)
+            return cls()
         finally:
+            setns(own, c.CLONE_NEWNET)  # into our own, if we never left it
             os.close(own)
 
     def __enter__(self) -> Self:
@@ -136,6 +133,11 @@ class Netlink:
         """Change a link."""
         self.ask("RTM_NEWLINK", c.RTM_NEWLINK, 0, wanted.message(index), f"{index}, {wanted}", wanted.name)
 
+    def reflect(self, index: int) -> None:
+        """Let a bridge's port send back to where it came from: "hairpin" of bridge(8)."""
+        body = _LINK.pack(socket.AF_BRIDGE, 0, index, 0, 0) + nested(c.IFLA_PROTINFO, attribute(c.IFLA_BRPORT_MODE, b"\1"))
+        self.ask("RTM_SETLINK", c.RTM_SETLINK, 0, body, f"{index}, hairpin on")
+
     def delete_link(self, index: int) -> None:
         """Take a link away; of a pair, both ends. The kernel waits until nobody uses it: tens of milliseconds."""
         self.ask("RTM_DELLINK", c.RTM_DELLINK, 0, Setting().message(index), str(index))
@@ -152,8 +154,8 @@ class Netlink:
 
     def links(self, master: int = 0) -> list[Link]:
         """All links, or the ports of one bridge."""
-        body = Setting(master=master).message()
-        return [_link(each) for each in self.ask("RTM_GETLINK", c.RTM_GETLINK, c.NLM_F_DUMP, body, f"master={master}")]
+        wanted = Setting(master=master)
+        return [_link(body) for body in self.ask("RTM_GETLINK", c.RTM_GETLINK, c.NLM_F_DUMP, wanted.message(), str(wanted))]
 
     def add_address(self, index: int, address: str) -> None:
         """Give a link an address, "10.0.3.5/24" or "fd00::5/64"; it is usable at once."""
@@ -195,9 +197,8 @@ class Netlink:
 
     def _once(self, call: str, kind: int, flags: int, body: bytes, what: str) -> list[bytes] | None:
         """The same; None for a dump into which somebody's change fell."""
-        self.sequence += 1
         flags |= c.NLM_F_REQUEST | (0 if flags & c.NLM_F_DUMP == c.NLM_F_DUMP else c.NLM_F_ACK)
-        self.socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, self.sequence, 0) + body)
+        self.socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body)
         bodies, torn, answer = [], 0, 0
         while answer not in (c.NLMSG_ERROR, c.NLMSG_DONE):  # an acknowledgement is an error of number 0
             raw, at = self.socket.recv(self.socket.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC)), 0

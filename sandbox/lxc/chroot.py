@@ -13,7 +13,8 @@ from ..container import Container
 from ..errors import NotFound, WrongState
 from ..home import at
 from ..job import Job
-from ..plans import Plan, Where, become, id_rows, limits, root_of, trees, trees_joined
+from ..lanes import Plan
+from ..plans import Where, become, id_rows, limits, root_of, trees, trees_joined
 from ..primitives.barrier import Go, WaitForGo
 from ..primitives.capabilities import DropBoundingSet
 from ..primitives.cgroups import JoinCgroups

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import NotFound
-from sandbox.plans import Plan, compile
+from sandbox.lanes import Plan
+from sandbox.plans import compile
 from sandbox.primitives.mounts import MountFilesystem
 from sandbox.primitives.seccomp import InstallSeccomp
 from sandbox.primitives.seccomp_program import listing

@@ -10,11 +10,11 @@ for them too. cgroups(7), Documentation/admin-guide/cgroup-v2.rst.
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ...errors import InvalidOption
+from ...immutable import immutable
 from ...linux import files
 from . import knobs
 
@@ -46,7 +46,7 @@ class Place(NamedTuple):
     cure: str = ""
 
 
-@dataclass(frozen=True)
+@immutable
 class Layout:
     """The controllers of this machine, as a process sees them. Plain data: the launcher's goes to its clients."""
 

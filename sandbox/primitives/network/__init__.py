@@ -12,8 +12,9 @@ from .link import BringUpLoopback, ConfigureLink, addresses, read
 from .names import ServeNames, hwaddr_of
 from .nat import RaiseNat
 from .publish import Publish
+from .usermode import CarryPackets
 
 __all__ = [
-    "AwaitHelpers", "BringUpLoopback", "ConfigureLink", "MakeBridge", "MoveLink", "PlugMacvlan", "PlugVeth", "Publish",
-    "RaiseNat", "ServeNames", "addresses", "find_program", "hwaddr_of", "read",
+    "AwaitHelpers", "BringUpLoopback", "CarryPackets", "ConfigureLink", "MakeBridge", "MoveLink", "PlugMacvlan", "PlugVeth",
+    "Publish", "RaiseNat", "ServeNames", "addresses", "find_program", "hwaddr_of", "read",
 ]  # fmt: skip

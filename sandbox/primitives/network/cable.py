@@ -27,6 +27,7 @@ class PlugVeth(Step):
     hwaddr: str = ""
     mtu: int = 0
     pair: str = ""  # the name of the host's end
+    published: bool = False  # it may then send to itself, by a port of the host
     mark: str = ""  # of this one cable: ten hexadecimal digits
 
     @property
@@ -50,6 +51,8 @@ class PlugVeth(Step):
         inner = Setting(self.device, mtu=self.mtu, hwaddr=self.hwaddr, netns_pid=world.pid)
         with Netlink() as net:
             net.add_link("veth", Setting(self.host_end, True, self.mtu, self._hwaddr, master), peer=inner)
+            if self.published and master:
+                net.reflect(socket.if_nametoindex(self.host_end))
         if (lock := world.held.pop(f"bridge {self.bridge}", -1)) >= 0:
             os.close(lock)  # as long as it has a port, nobody takes it down
         return self.host_end

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 from contextlib import suppress
 
 from ...errors import NotPossibleHere
@@ -30,7 +31,8 @@ def start(words: tuple[str, ...], script: str, text: str, world: World) -> None:
         os.lseek(fd, 0, os.SEEK_SET)
         fcntl.flock(fd, fcntl.LOCK_EX)
         streams = [(os.POSIX_SPAWN_DUP2, fd, 0), (os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]
-        pid = os.posix_spawn(words[0], words, os.environ, file_actions=streams, setsid=True)
+        # Python ignores SIGPIPE; who is started by us should not.
+        pid = os.posix_spawn(words[0], words, os.environ, file_actions=streams, setsid=True, setsigdef=[signal.SIGPIPE])
         world.helpers[script] = pid, said
     except BaseException:
         os.close(said)
