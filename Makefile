@@ -1,8 +1,8 @@
 # make setup   a virtual environment in .venv          make test    all tests, as root or as an ordinary user
 # make lab     the first lesson in JupyterLab          make lint    ruff and mypy
 # make demo    the lessons, run, as HTML in build/     make bench   how fast, beside other programs
-# make notebooks   the notebooks, from notebooks/src
-.PHONY: help setup system lab test bench lint demo notebooks
+# make notebooks   the notebooks, from notebooks/src   make terminal   the terminal of %lxc_console, by npm
+.PHONY: help setup system lab test bench lint demo notebooks terminal
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -40,8 +40,17 @@ $(STAMP): pyproject.toml
 	$(BIN)/pip install -q -e '.[lab,test]'
 	@touch $@
 
+# What the browser shows of a console, from npm's packages, with their licence. Without npm, consoles go line by line.
+TERMINAL := kernel_ext/static/terminal.js
+terminal: $(TERMINAL)
+
+$(TERMINAL): $(wildcard kernel_ext/terminal/*)
+	@command -v npm >/dev/null || { echo "npm is needed: sudo apt-get install npm"; exit 1; }
+	@rm -rf build/terminal && mkdir -p build/terminal $(@D) && cp kernel_ext/terminal/* build/terminal
+	@cd build/terminal && npm ci --silent && npm run --silent build && cp built/* $(CURDIR)/$(@D)
+
 # Jupyter itself takes the next port when 8888 is busy.
-lab: setup
+lab: setup $(if $(shell command -v npm),$(TERMINAL))
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) \
 		$(if $(DISPLAY)$(WAYLAND_DISPLAY)$(BROWSER),,--no-browser) notebooks/01_process.ipynb
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import ours
+import words
 from peers import PEERS, Absent, Measure, Place, runc_exec
 
 BUILD = Path(__file__).resolve().parent.parent / "build"
@@ -31,6 +32,9 @@ COSTS: dict[str, Setup] = {
     "plan": ours.plan_cost,
 }  # fmt: skip
 
+#: Parts of which each sample takes long: one of so many rounds.
+SHARE = {"cost": 10, "words": 5, "slow": 20}
+
 #: (what, figure, of what, at most): a ratio of two medians, or a figure in its own unit.
 TARGETS = (
     ("default container, of bwrap", "sandbox.run", "bwrap --unshare-all", 1.25),
@@ -42,6 +46,17 @@ TARGETS = (
     ("import sandbox, ms", "import sandbox", MS, 60),
     ("%load_ext kernel_ext, ms", "%load_ext", MS, 100),
     ("plan: compile, encode, trace, ms", "plan", MS, 1),
+    ("login: busybox, of LXC's", "login: busybox", "lxc-start, busybox", 1),
+    ("login: debian, of LXC's", "login: debian", "lxc-start, debian", 1),
+    ("attach, of lxc-attach", "attach", "lxc-attach", 1),
+    ("info, of lxc-info", "info", "lxc-info", 1),
+    ("destroy, of lxc-destroy", "destroy", "lxc-destroy", 1),
+    ("clone, of lxc-copy", "clone", "lxc-copy", 1),
+    ("create, of lxc-create", "create", "lxc-create", 1 / 10),
+    ("clone of 1 GiB (overlay), of lxc-copy", "clone 1 GiB, overlay", "lxc-copy 1 GiB", 1 / 10),
+    ("clone of 1 GiB (overlay), ms", "clone 1 GiB, overlay", MS, 20),
+    ("sandbox lxc-info, whole process, ms", "sandbox lxc-info", MS, 60),
+    ("sandbox lxc-ls, whole process, ms", "sandbox lxc-ls", MS, 60),
     ("500 at once: start of the last, of the first", "start, last", "start, first", 1.5),
     ("500 at once: memory each, KiB", "memory each", KIB, 64),
     ("500 at once: launcher and keeper, MB", "launcher and keeper, all", MB, 24),
@@ -101,7 +116,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few rounds, 50 containers at once")
     parser.add_argument("--rounds", type=int, help="samples of each (default 100, quick 10)")
     parser.add_argument("--many", type=int, help="containers at once (default 500, quick 50, 0 for none)")
-    parser.add_argument("--only", choices=("start", "exec", "cost", "many"), help="one part of it")
+    parser.add_argument("--only", choices=("start", "exec", "cost", "words", "slow", "many"), help="one part of it")
     chosen = parser.parse_args()
     chosen.rounds = chosen.rounds or (10 if chosen.quick else 100)
     chosen.many = (50 if chosen.quick else 500) if chosen.many is None else chosen.many
@@ -119,10 +134,13 @@ def main() -> int:
     samples: dict[str, list[int]] = {}
     figures: dict[str, float] = {}
     with place.undo:
-        parts = (("start", STARTS, "bwrap --unshare-all"), ("exec", EXECS, "runc exec"), ("cost", COSTS, "import sandbox"))
+        parts = (
+            ("start", STARTS, "bwrap --unshare-all"), ("exec", EXECS, "runc exec"), ("cost", COSTS, "import sandbox"),
+            ("words", words.WORDS, "lxc-info"), ("slow", words.SLOW, "lxc-start, debian"),
+        )  # fmt: skip
         for part, setups, base in parts:
             if chosen.only in (None, part):
-                rounds = chosen.rounds if part != "cost" else max(5, chosen.rounds // 10)
+                rounds = max(5, chosen.rounds // SHARE.get(part, 1))
                 found = interleave(prepare(setups, place), rounds)
                 table(found, base)
                 samples |= found

@@ -12,25 +12,20 @@ import sandbox
 from sandbox import InvalidOption, SandboxError
 
 from .card import Card
-from .interrupt import Interrupt
-from .streaming import Printer
+from .running import Interrupted, ending, show_ending, stream
 from .untrusted import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from .arguments import Asked
-
-#: Seconds that the main thread waits for output before it looks around. An Interrupt is seen this much later at most.
-PATIENCE = 0.05
+    from .pump import View
 
 
 class Failed(SandboxError):
     """The script of a cell with --check ended with another exit code than 0."""
-
-
-class Interrupted(SandboxError):
-    """Interrupt was pressed; what ran is gone."""
 
 
 @dataclass
@@ -40,6 +35,19 @@ class Session:
     shell: "InteractiveShell"
     last: str = ""
     warned: set[str] = field(default_factory=set)
+    #: Consoles that are open in this notebook, by what they are taken for.
+    consoles: "dict[tuple[str, ...], View]" = field(default_factory=dict)
+
+    @property
+    def in_notebook(self) -> bool:
+        """Whether this is a kernel; otherwise it is IPython in a terminal."""
+        return getattr(self.shell, "kernel", None) is not None
+
+    @property
+    def cell(self) -> str:
+        """The identity of the cell that runs, where the front end tells it."""
+        parent: dict[str, Any] = self.shell.get_parent() if self.in_notebook else {}  # type: ignore[attr-defined]
+        return str(parent.get("metadata", {}).get("cellId", ""))
 
     def variable(self, name: str) -> Any:
         """A variable of the user. Raises InvalidOption, with the one that was meant."""
@@ -88,36 +96,20 @@ class Session:
         return None if asked.out else container
 
     def _run(self, asked: "Asked", script: str) -> None:
-        with Interrupt() as interrupt:
-            job = self._start(asked, script)
-            printer = Printer(asked.limit, _where_the_rest_is(asked, job))
-            kept = sandbox.Kept() if asked.out else sandbox.Kept(0)
-            try:
-                while not job.done and not interrupt.noted:
-                    for stream, data in job.poll(PATIENCE):
-                        printer.feed(stream, data)
-                        kept.add(stream, data)
-                    printer.show()
-                killed = not job.done
-            finally:
-                job.abandon()
-            printer.finish(stop=lambda: interrupt.noted)
+        kept = sandbox.Kept() if asked.out else sandbox.Kept(0)
+        job, interrupted = stream(lambda: self._start(asked, script), asked.limit, _where_the_rest_is(asked), kept)
         self._show_trace(asked, job.trace)
-        if interrupt.noted:
-            raise Interrupted(
-                f"interrupted: {job.name} was killed" if killed else "interrupted: it had ended, but not all is shown"
-            )
+        if interrupted:
+            raise Interrupted(interrupted)
         result = job.result(*kept.streams())
         self._keep(asked, result)
         for warning in result.warnings:
             if warning not in self.warned:
                 self.warned.add(warning)
                 Card(warning, kind="warning").show()
-        if result.exit_code:
-            ended = f"exit code {result.exit_code}" + (f": {result.reason}" if result.reason else "")
-            if asked.check:
-                raise Failed(ended)
-            Card(ended, kind="warning").show()
+        if asked.check and result.exit_code:
+            raise Failed(ending(result))
+        show_ending(result)
 
     def _start(self, asked: "Asked", script: str) -> "sandbox.Job":
         stdin = None if asked.stdin is None else self._bytes(asked.stdin)
@@ -149,7 +141,7 @@ class Session:
             print(visible(str(trace)))
 
 
-def _where_the_rest_is(asked: "Asked", job: "sandbox.Job") -> str:
+def _where_the_rest_is(asked: "Asked") -> "Callable[[sandbox.Job], str]":
     if asked.inside is not None:
-        return "what --in prints goes to no log: use --output-limit 10m to see more, or --out VAR"
-    return f"all of it, or the last 8 MiB at least: %container_logs {job.name} --output-limit 16m"
+        return lambda job: "what --in prints goes to no log: use --output-limit 10m to see more, or --out VAR"
+    return lambda job: f"all of it, or the last 8 MiB at least: %container_logs {job.name} --output-limit 16m"

@@ -1,62 +1,90 @@
-"""LXC's commands as line magics, with LXC's own options. Each is a row of `COMMANDS`."""
+"""LXC's commands as line magics: `%lxc_info` is lxc-info, with its options. These are read where the commands are, not here.
 
+What a cell has beyond LXC: without a name, the last container of the notebook is meant; {name} and $name are Python variables;
+errors are cards; and where LXC needs a keyboard (console, attach, a start that shows how it boots), a cell has its own way.
+"""
+
+import functools
+import shlex
+from argparse import Namespace
 from collections.abc import Callable
 
 import sandbox
-from sandbox import InvalidOption
+from sandbox import InvalidOption, SandboxError
 
+from .card import Card
 from .container_magic import Session
 from .interrupt import Interrupt
 from .parser import Parser
+from .running import Interrupted, stream
 from .streaming import OUTPUT_LIMIT, Printer
+from .untrusted import Decoder, TerminalDecoder
+
+#: Commands that must be told which container: they make one, or take one away.
+NO_DEFAULT = ("lxc-create", "lxc-destroy", "lxc-copy", "lxc-clone", "lxc-execute")
+#: Commands that go on until Interrupt: it is their end, and no failure.
+ENDLESS = ("lxc-monitor", "lxc-top")
 
 
-def lxc_info(session: Session, line: str) -> None:
-    """Show what is known of a container: %lxc_info [-n NAME] [-s] [-p] [-i] [-S] [-H]. Without -n: of the last one."""
-    parser = Parser("%lxc_info", "What is known of a container, running or ended; all of it, or only what is asked for.")
-    parser.add_argument("-n", "--name", metavar="NAME", help="the container (default: the last one of this notebook)")
-    for part, what in zip(sandbox.lxc.info.PARTS, ("its state", "its PID 1", "its addresses", "what it used"), strict=True):
-        letter = "S" if part == "stats" else part[0]
-        parser.add_argument(f"-{letter}", f"--{part}", dest="parts", action="append_const", const=part, help=what)
-    parser.add_argument("-H", "--no-humanize", dest="humanize", action="store_false", help="plain numbers")
-    found, words = parser.parse_line(line)
-    if found.help:
-        print(parser.format_help())
-        return
-    name = _name(session, parser, [found.name, *words] if found.name else words)
-    asked = found.parts or ()
-    parts = [part for part in sandbox.lxc.info.PARTS if part in asked]
-    print(sandbox.lxc.info.info_text(sandbox.Container(name).info(), parts, humanize=found.humanize), end="")
+def lxc(session: Session, command: str, line: str) -> None:
+    """Do what a command of LXC does."""
+    words = split(line)
+    if asked := parse(session, command, words):
+        finish(session, asked, lambda: run(session, asked, shlex.join(["sandbox", command, *words])))
 
 
-def lxc_ls(session: Session, line: str) -> None:
-    """List the containers: %lxc_ls [-f] [-1] [--running] [--frozen] [--stopped] [--active]."""
-    parser = Parser("%lxc_ls", "The containers that run, and those that rest on the shelf.")
-    parser.add_argument("-f", "--fancy", action="store_true", help="a table")
-    parser.add_argument("-1", "--line", action="store_true", help="one name a line")
-    states = {"running": ["RUNNING"], "frozen": ["FROZEN"], "stopped": ["STOPPED"], "active": ["RUNNING", "FROZEN"]}
-    for word, names in states.items():
-        what = f"only those that are {' or '.join(names)}"
-        parser.add_argument(f"--{word}", dest="states", action="append_const", const=names, help=what)
-    found, words = parser.parse_line(line)
-    if words:
-        parser.error(f"what is {words[0]!r}?")
-    if found.help:
-        print(parser.format_help())
-        return
-    wanted = {name for names in found.states or states.values() for name in names}
-    shown = [info for info in sandbox.containers() if info.state in wanted]
-    if found.fancy:
-        text = sandbox.lxc.info.table_text(shown, lambda name: "user" in sandbox.Container(name).spec.namespaces)
-    else:
-        text = sandbox.lxc.info.names_text(shown, line=found.line)
-    print(text, end="")
+def run(session: Session, asked: Namespace, elsewhere: str = "") -> int:
+    """What the command itself does; returns its exit code. `elsewhere` is the same command for a terminal."""
+    show = functools.partial(_show, asked, elsewhere) if session.in_notebook else None
+    here = sandbox.lxc.commands.Terminal(not session.in_notebook, session.in_notebook, show)
+    code: int = sandbox.lxc.commands.module(asked.command).run(asked, here)
+    return code
 
 
-def lxc_checkconfig(session: Session, line: str) -> None:
-    """Show what this machine allows: LXC's report, then what this project can do here."""
-    Parser("%lxc_checkconfig").parse_line(line)
-    print(sandbox.lxc.checkconfig.report(), end="")
+def _show(asked: Namespace, elsewhere: str, job: "sandbox.Job") -> None:
+    """What a command's job writes, until it ends; or a terminal for it, with which it goes on."""
+    if job.terminal:
+        from .views import open_terminal
+
+        return open_terminal(job, f"{asked.name}: {asked.command}", elsewhere)
+    _, interrupted = stream(lambda: job, OUTPUT_LIMIT, lambda job: "run it with less output, or into a file", sandbox.Kept(0))
+    if interrupted:
+        raise Interrupted(interrupted)
+
+
+def split(line: str) -> list[str]:
+    """The words of a line, as a shell cuts them. Raises InvalidOption."""
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise InvalidOption(f"{str(error).lower()} in {line!r}") from None
+
+
+def parse(session: Session, command: str, words: list[str]) -> Namespace | None:
+    """What a command's words mean; None if they only ask for help, which is printed."""
+    asked = sandbox.lxc.commands.parse(command, words, "" if command in NO_DEFAULT else session.last)
+    if asked.answer:
+        print(asked.answer)
+        return None
+    return asked
+
+
+def finish(session: Session, asked: Namespace, do: Callable[[], int]) -> None:
+    """Do it; say with which exit code it ended, if that was not 0; and remember the container that was spoken of."""
+    try:
+        code = do()
+    except KeyboardInterrupt:
+        if asked.command in ENDLESS:
+            return
+        raise Interrupted(f"interrupted: {asked.command}") from None
+    except SandboxError:
+        raise
+    except OSError as error:
+        raise SandboxError(f"{asked.command}: {error}") from None
+    if code:
+        Card(f"exit code {code}", kind="warning").show()
+    elif getattr(sandbox.lxc.commands.module(asked.command), "NAMED", True) is True and "name" in asked:
+        session.last = "" if asked.command == "lxc-destroy" else asked.name
 
 
 def container_logs(session: Session, line: str) -> None:
@@ -67,28 +95,19 @@ def container_logs(session: Session, line: str) -> None:
     if found.help:
         print(parser.format_help())
         return
-    name = _name(session, parser, words)
+    if len(words) > 1:
+        parser.error(f"one name, please, and not {len(words)}: {' '.join(words)}")
+    name = words[0] if words else session.last
+    if not name:
+        raise InvalidOption(f"{parser.prog}: of which container?", cure="no cell of this notebook made one yet: give its name")
+    container = sandbox.Container(name)
     limit = OUTPUT_LIMIT if found.limit is None else sandbox.values.size(found.limit)
-    printer = Printer(limit, f"more of it: %container_logs {name} --output-limit 16m")
+    decoder = TerminalDecoder if container.on_shelf and container.spec.process.terminal else Decoder
+    printer = Printer(limit, f"more of it: %container_logs {name} --output-limit 16m", decoder)
     with Interrupt() as interrupt:
-        for _, stream, data in sandbox.Container(name).logs():
+        for _, stream, data in container.logs():
             printer.feed(stream, data)
             printer.show()
             if interrupt.noted:
                 break
         printer.finish(stop=lambda: interrupt.noted)
-
-
-def _name(session: Session, parser: Parser, words: list[str]) -> str:
-    """The one container that is meant."""
-    if len(words) > 1:
-        parser.error(f"one name, please, and not {len(words)}: {' '.join(words)}")
-    if not words and not session.last:
-        raise InvalidOption(f"{parser.prog}: of which container?", cure="no cell of this notebook made one yet: give its name")
-    return words[0] if words else session.last
-
-
-#: Every line magic: its name, and what it does.
-COMMANDS: dict[str, Callable[[Session, str], None]] = {
-    command.__name__: command for command in (lxc_info, lxc_ls, lxc_checkconfig, container_logs)
-}

@@ -7,6 +7,7 @@ batches are paced. Of long output the beginning and the end are shown; what is b
 import json
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -27,21 +28,40 @@ TURNS = 8
 #: What a message costs beside its text.
 ENVELOPE = 1_000
 
-#: When the next batch may go. One for the process: cells that follow one another share a limit.
-_next = 0.0
+
+class Pace:
+    """When the next batch may go. One for the process: cells that follow one another, and consoles beside them, share it."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> float:
+        """Seconds until a batch may go."""
+        return max(self._next - time.monotonic(), 0.0)
+
+    def spend(self, size: int, gather: float = 0.0) -> None:
+        """A batch of this many bytes went; the next one shall gather for so many seconds at least."""
+        with self._lock:
+            self._next = max(self._next, time.monotonic()) + max(gather, size / RATE)
+
+
+pace = Pace()
 
 
 class Printer:
     """Shows the output of one run: its first half of `limit` bytes at once, its last half at the end.
 
     `rest` says where what was left out can be read. Memory stays below about three times `limit`, however much comes.
+    `decoder` makes text of the bytes of one stream.
     """
 
-    def __init__(self, limit: int, rest: str) -> None:
+    def __init__(self, limit: int, rest: str, decoder: Callable[[], Callable[[bytes, bool], str]] = Decoder) -> None:
         self._room = limit - limit // 2
         self._tail_room = limit // 2
         self._rest = rest
-        self._decoders = {"stdout": Decoder(), "stderr": Decoder()}
+        self._decoder = decoder
+        self._decoders = {"stdout": decoder(), "stderr": decoder()}
         self._waiting: deque[tuple[str, str]] = deque()  # text that is to be shown
         self._tail: deque[tuple[str, bytes]] = deque()  # the newest bytes that are not shown yet
         self._tail_size = 0
@@ -67,7 +87,7 @@ class Printer:
 
     def show(self) -> None:
         """Show the next batch, if it is time. Never waits."""
-        if self._waiting and time.monotonic() >= _next:
+        if self._waiting and not pace.wait():
             self._send(GATHER)
         if self._left_out and not self._waiting and not self._noticed:
             Card("more than a cell should hold: what comes now is left out, until the end", cure=self._rest).show(self._notice)
@@ -81,7 +101,7 @@ class Printer:
             Card(what, cure=self._rest).show(self._notice, update=self._noticed)
             for name in self._decoders:
                 self._wait(name, b"", final=True)  # a character cut in two is no character
-                self._decoders[name] = Decoder()
+                self._decoders[name] = self._decoder()
             stream, first = self._tail[0] if self._tail else ("", b"")
             if first:
                 self._tail[0] = (stream, first.lstrip(bytes(range(0x80, 0xC0))) if 0x80 <= first[0] < 0xC0 else first)
@@ -98,14 +118,13 @@ class Printer:
 
     def _drain(self, stop: Callable[[], bool]) -> None:
         while self._waiting and not stop():
-            if (seconds := _next - time.monotonic()) > 0:
+            if seconds := pace.wait():
                 time.sleep(min(seconds, GATHER))
             else:
                 self._send(0)
         self._waiting.clear()
 
     def _send(self, gather: float) -> None:
-        global _next
         turns: list[tuple[str, str]] = []
         room = BATCH
         while self._waiting and room:
@@ -125,7 +144,7 @@ class Printer:
             out.write(text)
             out.flush()  # one message, now; and the two streams stay in order
             cost += ENVELOPE + len(json.dumps(text, ensure_ascii=False).encode())
-        _next = time.monotonic() + max(gather, cost / RATE)
+        pace.spend(cost, gather)
 
 
 def size_text(amount: int) -> str:

@@ -7,7 +7,10 @@ renderer; cards escape it.
 
 import codecs
 import io
+import re
 import unicodedata
+
+import sandbox
 
 #: Invisible, but needed to write Persian, Hindi, or a family as one emoji.
 _JOINERS = "\u200c\u200d"
@@ -46,3 +49,16 @@ class Decoder:
 
     def __call__(self, data: bytes, final: bool = False) -> str:
         return visible(self._decoder.decode(data, final))
+
+
+class TerminalDecoder:
+    """Bytes that were meant for a terminal, as text for a cell: colours stay colours, and nothing else acts."""
+
+    _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
+
+    def __init__(self) -> None:
+        self._plain = sandbox.console.Plain(colours=True)
+
+    def __call__(self, data: bytes, final: bool = False) -> str:
+        parts = self._COLOUR.split(self._plain(data, final))
+        return "".join(part if number % 2 else visible(part) for number, part in enumerate(parts))

@@ -10,9 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import host, lxc, options, values
+    from . import console, host, lxc, options, terminal, values
+    from .console import Console
     from .container import Container, launch
-    from .errors import InvalidOption, KernelRefused, NotFound, SandboxError
+    from .errors import InvalidOption, KernelRefused, NotFound, NotPossibleHere, SandboxError
     from .job import Job, Result
     from .listing import Info, containers, ledger
     from .spec import Spec
@@ -21,18 +22,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Container": "container", "launch": "container", "InvalidOption": "errors", "KernelRefused": "errors",
-    "NotFound": "errors", "SandboxError": "errors", "Job": "job", "Result": "job", "Info": "listing",
-    "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting", "plan": "starting", "run": "starting",
-    "spawn": "starting", "spec_for": "starting",
+    "Console": "console", "Container": "container", "launch": "container", "InvalidOption": "errors",
+    "KernelRefused": "errors", "NotFound": "errors", "NotPossibleHere": "errors", "SandboxError": "errors", "Job": "job",
+    "Result": "job", "Info": "listing", "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting",
+    "plan": "starting", "run": "starting", "spawn": "starting", "spec_for": "starting",
 }  # fmt: skip
 
 #: Modules that are handed on whole.
-_ROOMS = ("host", "lxc", "options", "values")
+_ROOMS = ("console", "host", "lxc", "options", "terminal", "values")
 
 __all__ = [
-    "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NotFound", "Result", "SandboxError", "Spec",
-    "containers", "host", "launch", "ledger", "lxc", "options", "plan", "run", "spawn", "spec_for", "values",
+    "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NotFound", "NotPossibleHere", "Result",
+    "SandboxError", "Spec", "console", "containers", "host", "launch", "ledger", "lxc", "options", "plan", "run", "spawn",
+    "spec_for", "terminal", "values",
 ]  # fmt: skip
 
 

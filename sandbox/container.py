@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from . import images, logs
+from . import images, logs, networks
 from .errors import InvalidOption, NotFound, WrongState
 from .home import home as open_home
 from .job import Job, Result, explain, warnings
 from .launcher import client
-from .launcher.ledger import Ledger, is_alive
+from .launcher.ledger import Ledger, directories, is_alive
 from .linux import files
-from .listing import Info, directories, info
+from .listing import Info, info
 from .options import spec_from
 from .plans import Running, Where, compile_exec
 from .primitives import cgroups, hooks
@@ -258,6 +258,7 @@ class Container:
         if self.on_shelf:
             with self.home.lock(self.name):
                 self.home.remove(self.name)
+            networks.release(self.home, self.name)
 
     def info(self) -> Info:
         """What LXC's lxc-info shows of it. Raises NotFound."""

@@ -7,12 +7,13 @@ renamed. Nothing here knows what the files are about.
 import errno
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from .errors import NotPossibleHere, SandboxError, WrongState
+from .errors import InvalidOption, NotPossibleHere, SandboxError, WrongState
 from .linux import files
 
 
@@ -41,13 +42,18 @@ def explained(folder: str) -> Iterator[None]:
 
 
 def write_json(path: str, data: dict[str, Any], *, durable: bool = True) -> None:
-    """Write `data` to `path`, all of it or nothing. `durable` waits for the disk: not needed on tmpfs, nor for what may go."""
+    """`write_text` of `data`, as JSON."""
+    write_text(path, json.dumps(data), durable=durable)
+
+
+def write_text(path: str, text: str, *, durable: bool = True) -> None:
+    """Write `text` to `path`, all of it or nothing. `durable` waits for the disk: not needed on tmpfs, nor for what may go."""
     folder, name = os.path.split(path)
     temporary = f"{folder}/.{name}.{os.urandom(4).hex()}"
     with explained(folder):
         try:
-            with open(temporary, "x", encoding="ascii") as file:
-                file.write(json.dumps(data))
+            with open(temporary, "x", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                file.write(text)
                 if durable:
                     file.flush()
                     os.fsync(file.fileno())
@@ -58,6 +64,26 @@ def write_json(path: str, data: dict[str, Any], *, durable: bool = True) -> None
             raise
         if durable:
             sync_folder(folder)
+
+
+def read_text(path: str, most: int = 1 << 20) -> str:
+    """The text of a file that a person wrote, or somebody hostile. What is no UTF-8 is kept as it is (PEP 383).
+
+    Raises:
+        OSError: it can't be read.
+        InvalidOption: it is no plain file, has more than `most` bytes, or holds a NUL, as no text does.
+    """
+    # O_NONBLOCK: a FIFO in its place must not hang us (CVE-2024-9676).
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise InvalidOption(f"{path} is no plain file")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise InvalidOption(f"{path} is longer than {most >> 10} KiB", condition="no file of this kind is")
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+        raise InvalidOption(f"{path}:{line}: there is a NUL byte", condition="this is no text")
+    return content.decode("utf-8", "surrogateescape")
 
 
 def read_json(path: str) -> dict[str, Any]:

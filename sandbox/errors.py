@@ -4,6 +4,8 @@ Every error says what failed, why (as read from this machine, where that was pos
 """
 
 import errno as _errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -43,6 +45,15 @@ class KernelRefused(SandboxError, OSError):
 
 class InvalidOption(SandboxError, ValueError):
     """An option, a name or a value that makes no sense, found before anything was started."""
+
+
+@contextmanager
+def placed(where: str) -> Iterator[None]:
+    """Put in front of an InvalidOption where it was found: a file and a line, say."""
+    try:
+        yield
+    except InvalidOption as error:
+        raise InvalidOption(f"{where}: {error.message}", condition=error.condition, cure=error.cure) from None
 
 
 class NotFound(SandboxError, LookupError):

@@ -41,16 +41,31 @@ def at(folder: str) -> Home:
     """The shelf of this user, but with its containers in another folder (LXC's -P), which is made if it is missing.
 
     Raises:
-        NotPossibleHere: others may enter it: what root of a container writes may be set-uid root on disk.
+        NotPossibleHere: it is somebody else's, or others may enter it: what root of a container writes may be set-uid root on
+            disk. It is left as it is: somebody may have meant /srv to be open.
     """
     path, usual = os.path.realpath(folder), home()
     if path == usual.containers:
         return usual
-    with disk.explained(os.path.dirname(path)):
-        os.makedirs(path, mode=0o700, exist_ok=True)
-    _own(path)
+    with disk.explained(os.path.dirname(path)), suppress(FileExistsError):
+        os.makedirs(path, mode=0o700)
+    _refuse_strangers(path, "choose another folder")
+    if _is_open(path):
+        raise NotPossibleHere(
+            f"containers can't be kept in {path}", condition="other users may enter it",
+            cure=f"choose a new folder, or, if nobody else needs this one: chmod 700 {path}",
+        )  # fmt: skip
     _tidy(path)
     return Home(usual.path, _open_runtime(path), path)
+
+
+def _is_open(path: str) -> bool:
+    """Whether other users may enter a folder: they must be let in by all those above it, too. path_resolution(7)."""
+    while os.stat(path).st_mode & 0o011:
+        if path == "/":
+            return True
+        path = os.path.dirname(path)
+    return False
 
 
 def shelf_path() -> str:
@@ -100,7 +115,8 @@ def _open_shelf(path: str) -> str:
         for part in _PARTS:
             with suppress(FileExistsError):
                 os.mkdir(f"{path}/{part}")
-    _tidy(f"{path}/containers")
+    for part in ("containers", "layers"):
+        _tidy(f"{path}/{part}")
     return path
 
 
@@ -124,20 +140,26 @@ def _own(path: str) -> None:
     """Make a folder that only we may enter, or see that it is one: in /dev/shm anybody may have made it before us."""
     with suppress(FileExistsError):
         os.mkdir(path, 0o700)
+    cure = f"have it removed, or {'unset' if 'SANDBOX_HOME' in os.environ else 'set'} SANDBOX_HOME"
+    if stat.S_IMODE(_refuse_strangers(path, cure).st_mode) != 0o700:
+        os.chmod(path, 0o700)
+
+
+def _refuse_strangers(path: str, cure: str) -> os.stat_result:
+    """Its status. Raises NotPossibleHere: it is no folder, or not ours."""
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         kind = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "a folder" if stat.S_ISDIR(found.st_mode) else "a file"
         raise NotPossibleHere(
             f"{path} is not ours",
             condition=f"it is {kind} of user {found.st_uid}, and we are user {os.geteuid()}",
-            cure=f"have it removed, or {'unset' if 'SANDBOX_HOME' in os.environ else 'set'} SANDBOX_HOME",
+            cure=cure,
         )
-    if stat.S_IMODE(found.st_mode) != 0o700:
-        os.chmod(path, 0o700)
+    return found
 
 
 def _tidy(folder: str) -> None:
-    """Remove what a crash left half made (nobody has it locked, as `Home.build` does) or half removed."""
+    """Remove what a crash left half made (nobody has it locked, as `Home.build` and `layers.make` do) or half removed."""
     for entry in os.scandir(folder):
         if not entry.name.startswith((".new-", ".gone-")):
             continue

@@ -12,11 +12,12 @@ import platform
 import pwd
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
 from .errors import NotPossibleHere, SandboxError
 from .host_causes import FORBIDDING, UNFILTERED, cause, in_the_way, outer, sysctl, text
+from .immutable import immutable
 from .linux import constants as c
 from .linux import files
 from .primitives.cgroups.hierarchy import UNIFIED, Place, read_layout
@@ -25,7 +26,7 @@ from .primitives.users import CONTAINER_IDS, read_maps
 MappingMode = Literal["range", "newuidmap", "single"]
 
 
-@dataclass(frozen=True)
+@immutable
 class Finding:
     """One thing that is possible here, or not. `detail` is what was tried or read, `cure` how to make it possible."""
 
@@ -35,7 +36,7 @@ class Finding:
     cure: str = ""
 
 
-@dataclass(frozen=True)
+@immutable
 class Report:
     """All findings about this machine, for this user."""
 

@@ -2,20 +2,21 @@
 
 import contextlib
 import os
-from dataclasses import dataclass
 from typing import Any
 
-from .errors import NotFound
+from .errors import NotFound, SandboxError
 from .home import home as open_home
+from .immutable import immutable
 from .job import explain
 from .launcher import client
-from .launcher.ledger import SPARE, Ledger, is_alive
+from .launcher.ledger import SPARE, Ledger, directories, is_alive
+from .linux.netlink import Netlink
 from .primitives import cgroups, network
 from .spec import Spec
 from .store import Home
 
 
-@dataclass(frozen=True)
+@immutable
 class Info:
     """What LXC's lxc-info shows. Times are seconds, sizes bytes; None: there is no such value."""
 
@@ -37,15 +38,10 @@ class Info:
     reason: str = ""
 
 
-def directories(entry: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The cgroups of a running container, from its entry in the ledger."""
-    return tuple((controller, path) for controller, path in entry["cgroups"])
-
-
 def info(name: str, entry: dict[str, Any] | None, home: Home, *, linked: bool = True) -> Info:
     """What is known of one container: of a running one from the kernel, of a finished one from its record.
 
-    Without `linked`, its network is not looked at: that is as much work as all the rest.
+    Without `linked`, neither its network nor the kernel's own memory is looked at: that is as much work as all the rest.
     """
     if entry is None:
         last = home.last_record(name)
@@ -53,16 +49,28 @@ def info(name: str, entry: dict[str, Any] | None, home: Home, *, linked: bool = 
             raise NotFound(f"there is no container called {name!r}")
         return Info(name, "STOPPED", image=home.load(name).image) if last is None else _ended(last)
     places = directories(entry)
-    used = cgroups.glance(places)
-    links = {link: count for link, count in network.read(entry["pid"]).items() if link != "lo"} if linked else {}
-    link = next(iter(links), "")
-    rx, tx = links.get(link, (None, None))
+    used = cgroups.usage(places) if linked else cgroups.glance(places)
+    ips = network.addresses(entry["pid"]) if linked or entry["spec"].get("networks") else ()
+    link, rx, tx = _link(entry) if linked else ("", None, None)
     io = None if used.io_read is None else used.io_read + (used.io_written or 0)
     frozen = cgroups.frozen(places)
     return Info(
-        name, "FROZEN" if frozen else "RUNNING", entry["pid"], entry["spec"]["image"], (), used.cpu_seconds, io, used.memory,
+        name, "FROZEN" if frozen else "RUNNING", entry["pid"], entry["spec"]["image"], ips, used.cpu_seconds, io, used.memory,
         used.kernel, used.pids, link, tx, rx, entry["begun"],
     )  # fmt: skip
+
+
+def _link(entry: dict[str, Any]) -> tuple[str, int | None, int | None]:
+    """Its first network device, and the bytes that it received and sent. Of a cable, the host's end: its name is the one to
+    watch, and what came in there the container has sent."""
+    for data in entry["undo"]:
+        if data["step"] == "PlugVeth":
+            cable = network.PlugVeth.from_json(data)
+            with Netlink() as door:
+                if found := door.link(cable.host_end):
+                    return found.name, found.tx_bytes, found.rx_bytes
+    links = ((name, *count) for name, count in network.read(entry["pid"]).items() if name != "lo")
+    return next(links, ("", None, None))
 
 
 def _ended(record: dict[str, Any]) -> Info:
@@ -79,9 +87,9 @@ def finished() -> list[Info]:
     return [_ended(record) for record in open_home().records()]
 
 
-def containers(all: bool = True) -> list[Info]:
+def containers(all: bool = True, home: Home | None = None) -> list[Info]:
     """Every container that runs, and with `all` those that rest on the shelf, each with what it uses."""
-    home = open_home()
+    home = home or open_home()
     found = {}
     for entry in Ledger(home.ledger).entries():
         if "in" not in entry and is_alive(entry):
@@ -90,7 +98,10 @@ def containers(all: bool = True) -> list[Info]:
     if all:
         for name in home.names():
             if name not in found:
-                found[name] = info(name, None, home)
+                try:
+                    found[name] = info(name, None, home)
+                except SandboxError:  # what is wrong with it is told to whoever starts it
+                    found[name] = Info(name, "STOPPED")
     return sorted(found.values(), key=lambda each: each.name)
 
 
@@ -102,6 +113,6 @@ def ledger() -> list[dict[str, Any]]:
     book = Ledger(open_home().ledger)
     entries = list(book.entries())
     if any(not is_alive(entry) for entry in entries) or book.entry(SPARE):
-        client.ask(open_home(), {"do": "hello"})
+        client.ask(open_home(), {"do": "settle"})
         entries = list(book.entries())
     return entries

@@ -1,12 +1,12 @@
 """Samples of what a container uses, and the rates between two of them."""
 
 import time
-from dataclasses import dataclass
 
+from .immutable import immutable
 from .primitives import cgroups
 
 
-@dataclass(frozen=True)
+@immutable
 class Sample:
     """What was used up to one moment: `at` is in seconds of the machine's monotonic clock."""
 
@@ -14,7 +14,7 @@ class Sample:
     usage: cgroups.Usage
 
 
-@dataclass(frozen=True)
+@immutable
 class Rates:
     """What happened per second between two samples; None where it is not counted here.
 

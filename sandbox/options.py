@@ -6,14 +6,15 @@ table in the documentation, and, through `spec_from`, the Spec. Python's `read_o
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import scripts, values
 from .errors import InvalidOption, NotPossibleHere, SandboxError
 from .images.image import Image
+from .immutable import immutable
 from .primitives import capabilities
-from .spec import DEFAULT_CAPABILITIES, NAMESPACES, Process, Resources, Root, Spec
+from .spec import DEFAULT_CAPABILITIES, DEFAULT_NETWORK, NAMESPACES, Network, Process, Resources, Root, Spec
 from .store import check_name
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def capability(value: object) -> str:
     return word if word == "ALL" else capabilities.parse([word])[0]
 
 
-@dataclass(frozen=True)
+@immutable
 class Option:
     """One option. `parse` takes text or a Python value, `text` writes what it returned back; no `metavar`: yes or no."""
 
@@ -68,8 +69,10 @@ OPTIONS = (
     Option("cap_add", capability, "CAP", "a capability more, or ALL: NET_ADMIN", (), True),
     Option("cap_drop", capability, "CAP", "a capability less, or ALL", (), True),
     Option("seccomp", values.one_of("default", "unconfined"), "PROFILE", "the filter of system calls: default or unconfined"),
-    Option("network", values.one_of("none", hint="only none (loopback alone) is there yet; --share network uses the host's"),
-           "NETWORK", "none: only loopback (default)"),
+    Option("network", values.network, "NETWORK", "none: loopback alone (default); bridge: our default one, or another's name; "
+           "host: the host's; container:NAME: another container's", ("--net",), True),
+    Option("publish", values.publish, "PORT:PORT[/udp]", "let a port of the host lead to one of the container", ("-p",), True,
+           values.publish_text),
     Option("share", values.namespace, "NAMESPACE", "do not isolate this: network, pid, ipc, uts, cgroup, time or user",
            (), True),
     Option("userns", values.one_of("host", "private"), "host", "host: no user namespace; root inside IS root outside"),
@@ -154,6 +157,7 @@ def spec_from(image: Image, command: Sequence[str] | str | None = None, **option
     chosen = parsed(options)
     limits = {option.name: chosen[option.name] for option in LIMITS if option.name in chosen}
     config = image.config
+    devices, joined = _networks(chosen)
     terminal = chosen.get("tty", False)
     return Spec(
         name=chosen.get("name", ""),
@@ -174,6 +178,8 @@ def spec_from(image: Image, command: Sequence[str] | str | None = None, **option
         resources=Resources(**{"memory": Spec.resources.memory, "pids": Spec.resources.pids, **limits}),
         seccomp=chosen.get("seccomp", Spec.seccomp),
         timeout=chosen.get("timeout"),
+        networks=devices,
+        join_network=joined,
         annotations=(("explicit", ",".join(limits)),) if limits else (),
     )
 
@@ -203,8 +209,27 @@ def _capabilities(add: tuple[str, ...], drop: tuple[str, ...]) -> tuple[str, ...
     return tuple(name for name in capabilities.parse((*DEFAULT_CAPABILITIES, *add)) if name not in dropped)
 
 
+def _networks(chosen: dict[str, Any]) -> tuple[tuple[Network, ...], str]:
+    """Its network devices, and the container whose network it shares instead. Who publishes a port wants a network."""
+    words, ports = chosen.get("network", ()), chosen.get("publish", ())
+    alone = [word for word in words if word in ("none", "host") or word.startswith("container:")]
+    if alone and (len(words) > 1 or ports):
+        other = "publish" if ports else "another network"
+        raise InvalidOption(f"network: {alone[0]} goes with nothing else", cure=f"leave out {alone[0]}, or {other}")
+    if ports and not words:
+        words = ("bridge",)
+    names = dict.fromkeys(DEFAULT_NETWORK if word == "bridge" else word for word in words if word not in alone)
+    devices = [Network(network=name) for name in names]
+    if ports:
+        devices[0] = replace(devices[0], publish=ports)
+    return tuple(devices), "".join(alone).removeprefix("container:") if alone and ":" in alone[0] else ""
+
+
 def _namespaces(chosen: dict[str, Any]) -> tuple[Any, ...]:
     shared = set(chosen.get("share", ()))
+    if "host" in chosen.get("network", ()):
+        shared.add("network")
+        del chosen["network"]
     if chosen.get("userns") == "host":
         shared.add("user")
     if "user" in shared and os.geteuid() != 0:

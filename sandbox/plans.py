@@ -6,13 +6,14 @@
 A plan is plain data. It is made without privileges; it can be printed, compared, sent as JSON, and edited.
 """
 
-import json
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import replace
 
-from .errors import InvalidOption
+from . import cabling, disk
+from .errors import NotFound
+from .immutable import immutable
+from .lanes import Plan
 from .primitives import seccomp
 from .primitives.barrier import Go, WaitForGo
 from .primitives.capabilities import DropBoundingSet, SetCapabilities
@@ -28,7 +29,7 @@ from .primitives.mounts import (
     MountScratch,
     OpenTree,
 )
-from .primitives.namespaces import Clone, Enter, SetHostname, UnshareCgroupNamespace
+from .primitives.namespaces import Clone, Enter, OpenSysfs, SetHostname, UnshareCgroupNamespace
 from .primitives.network import BringUpLoopback
 from .primitives.overlay import MountOverlay
 from .primitives.process import ChangeDirectory, Exec, GiveStreams, ResetProcess, SetUser
@@ -40,84 +41,8 @@ from .primitives.users import BecomeRoot, ClaimIds, MapIds
 from .spec import Mount, Process, Spec
 from .step import Step
 
-#: Steps without which there is no child, no barrier and no program: a plan without them is not a plan.
-ESSENTIAL = {"Clone", "Enter", "Go", "WaitForGo", "Exec"}
 
-
-@dataclass(frozen=True)
-class Plan:
-    """The steps of the two lanes, in order."""
-
-    outside: tuple[Step, ...]
-    inside: tuple[Step, ...]
-
-    def __iter__(self) -> Iterator[Step]:
-        return iter((*self.outside, *self.inside))
-
-    def __len__(self) -> int:
-        return len(self.outside) + len(self.inside)
-
-    def without(self, *names: str) -> "Plan":
-        """The plan that leaves these steps out, to see what breaks. Raises InvalidOption for a name that is not in it.
-
-        Only for containers with a user namespace: in it, even a wrong plan can't spoil the host.
-        """
-        present = {step.name for step in self}
-        for name in names:
-            if name not in present:
-                raise InvalidOption(f"the plan has no step {name!r}", cure=f"it has: {', '.join(sorted(present))}")
-            if name in ESSENTIAL:
-                raise InvalidOption(f"without {name} there is nothing left to run", cure="leave out another step")
-        clone = next((step for step in self.outside if isinstance(step, Clone)), None)
-        if names and (clone is None or "user" not in clone.namespaces):
-            raise InvalidOption(
-                "a step may be left out only where the container has a user namespace of its own",
-                condition="otherwise a half-made container has root's power over the host",
-                cure="drop --userns host and --share user",
-            )
-        kept = [tuple(s for s in lane if s.name not in names) for lane in (self.outside, self.inside)]
-        return Plan(*kept)
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON types: {"outside": [step …], "inside": [step …]}."""
-        return {"outside": [s.to_json() for s in self.outside], "inside": [s.to_json() for s in self.inside]}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any] | str) -> "Plan":
-        """The plan that `to_json` wrote (as JSON types or as text). Raises ValueError for what is no plan."""
-        if isinstance(data, str):
-            data = json.loads(data)
-        if (
-            not isinstance(data, dict)
-            or set(data) != {"outside", "inside"}
-            or not all(isinstance(v, list) for v in data.values())
-        ):
-            raise ValueError("a plan is an object with the lists outside and inside")
-        lanes = {lane: tuple(Step.from_json(step) for step in steps) for lane, steps in data.items()}
-        for lane, steps in lanes.items():
-            for step in steps:
-                if step.lane != lane and not isinstance(step, OpenTree):
-                    raise ValueError(f"{step.name} belongs to the {step.lane} lane")
-        return cls(**lanes)
-
-    def __str__(self) -> str:
-        """Numbered, one step a line, each with its man page and the first line of what it is for."""
-        lines = []
-        number = 0
-        for title, lane in (
-            ("outside: the launcher, on the host", self.outside),
-            ("inside: the new process, by itself", self.inside),
-        ):
-            lines.append(title)
-            for step in lane:
-                number += 1
-                purpose = (step.__doc__ or "").split("\n", 1)[0]
-                lines.append(f"  {number:2}  {step}")
-                lines.append(f"      {purpose}" + (f"  [{step.man}]" if step.man and step.man not in purpose else ""))
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True)
+@immutable
 class Running:
     """A running container, as another process enters it: its PID 1 with its start time, its first host id, its cgroups."""
 
@@ -127,13 +52,15 @@ class Running:
     cgroups: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
+@immutable
 class Where:
     """The kind of place a plan is made for: whether the launcher is root there, and how ids are mapped."""
 
     privileged: bool = True
     newuidmap: bool = False  # an ordinary user with a range of its own in /etc/subuid
     group: str = ""  # what the control group is to be called; "" is the container's name
+    runtime: str = ""  # our folder on tmpfs
+    network_of: tuple[int, ...] = ()  # the process (pid, start time) whose network is shared: Spec.join_network
 
 
 def compile(spec: Spec, where: Where = Where()) -> Plan:
@@ -147,8 +74,9 @@ def outside(spec: Spec, where: Where) -> Iterable[Step]:
     group = where.group or spec.name
     if mapped and where.privileged and not spec.uid_mappings:
         yield ClaimIds(spec.name)
+    yield from cabling.bridges(spec, group)
     yield from limits(spec, group)
-    yield Clone(spec.namespaces)  # the child is born in them, does what needs nobody else, and waits
+    yield Clone(cabling.born_in(spec), where.network_of)  # the child is born in them, does what needs nobody else, and waits
     if mapped:
         yield MapIds(*id_rows(spec), helper=where.newuidmap)
         if where.privileged:
@@ -157,10 +85,14 @@ def outside(spec: Spec, where: Where) -> Iterable[Step]:
         yield DelegateCgroups(group, trees_joined(spec), root_of(spec))  # its init makes groups of its own
     if where.privileged:
         yield from trees(spec, idmap=mapped)
+    if where.network_of:
+        yield OpenSysfs(where.network_of)
+    yield from cabling.cables(spec, group, where.runtime)
     yield OpenCgroups(group, trees_joined(spec))
     for hook in spec.hooks:
         if hook.when in ("stop", "post-stop"):
             yield RunAfter(hook.when, hook.args, hook.env)
+    yield from cabling.helped(spec)
     yield Go()  # the one barrier
 
 
@@ -172,13 +104,14 @@ def inside(spec: Spec, where: Where) -> Iterable[Step]:
     yield MakePrivate()  # or every mount below would show on the host
     if "uts" in own:
         yield SetHostname(spec.hostname or spec.name)
-    if "network" in own:
+    if "network" in cabling.born_in(spec):
         yield BringUpLoopback()
     yield DropBoundingSet(spec.process.capabilities)
     yield WaitForGo()  # until here nothing was needed from outside
     yield JoinCgroups()
     if mapped:
         yield BecomeRoot(groups=many_ids)
+    yield from cabling.links(spec)
     if "cgroup" in own:
         yield UnshareCgroupNamespace()
     if not where.privileged:
@@ -188,6 +121,7 @@ def inside(spec: Spec, where: Where) -> Iterable[Step]:
         yield AttachRoot("root")
     else:
         yield MountOverlay(tuple(f"layer{i}" for i in range(len(spec.root.layers))), upper="upper" if spec.root.upper else "")
+    yield from cabling.identity(spec)
     yield from furnish(spec, many_ids)
     yield from hooks(spec, "pre-mount", "mount", "autodev")
     yield Mask(spec.masked_paths)
@@ -223,8 +157,15 @@ def become(spec: Spec, process: Process, many_ids: bool) -> Iterable[Step]:
 
 
 def seccomp_filter(spec: Spec, process: Process) -> Step:
-    """The profile, compiled for this processor."""
-    return InstallSeccomp(seccomp.compile_profile(spec.seccomp, os.uname().machine, process.capabilities), spec.seccomp)
+    """The profile, or the policy in a file, compiled for this processor."""
+    machine = os.uname().machine
+    if not spec.seccomp.startswith("/"):
+        return InstallSeccomp(seccomp.compile_profile(spec.seccomp, machine, process.capabilities), spec.seccomp)
+    try:
+        policy = disk.read_text(spec.seccomp)
+    except OSError as error:
+        raise NotFound(f"the policy {spec.seccomp} can't be read", condition=error.strerror or "") from None
+    return InstallSeccomp(seccomp.compile_policy(policy, spec.seccomp, machine), spec.seccomp)
 
 
 def trees(spec: Spec, idmap: bool) -> Iterable[Step]:
@@ -256,7 +197,7 @@ def host_views(spec: Spec) -> Iterable[tuple[str, str]]:
 
 def furnish(spec: Spec, many_ids: bool) -> Iterable[Step]:
     """/dev, /proc, /sys, and what the user asked for."""
-    bound = dict(host_views(spec))
+    bound = {name for name, _ in host_views(spec)} | ({"sys"} if spec.join_network else set())
     tty_group = ("gid=5",) if many_ids else ()  # group tty; under a one-id map there is no 5
     yield MakeDev(made="user" not in spec.namespaces)
     yield MountFilesystem("devpts", "/dev/pts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *tty_group))
@@ -264,9 +205,10 @@ def furnish(spec: Spec, many_ids: bool) -> Iterable[Step]:
     if "ipc" in spec.namespaces:
         yield MountFilesystem("mqueue", "/dev/mqueue", ("nosuid", "nodev", "noexec"))
     yield AttachTree("proc", "/proc") if "proc" in bound else MountFilesystem("proc", "/proc", ("nosuid", "nodev", "noexec"))
-    yield (
-        AttachTree("sys", "/sys") if "sys" in bound else MountFilesystem("sysfs", "/sys", ("ro", "nosuid", "nodev", "noexec"))
-    )
+    if "sys" in bound:
+        yield AttachTree("sys", "/sys")
+    elif not any(mount.destination == "/sys" for mount in spec.mounts):  # one that may be written to takes its place
+        yield MountFilesystem("sysfs", "/sys", ("ro", "nosuid", "nodev", "noexec"))
     for i, mount in enumerate(spec.mounts):
         yield attached(f"volume{i}", mount)
 
@@ -300,7 +242,7 @@ def limits(spec: Spec, group: str) -> Iterable[Step]:
 
 
 def trees_joined(spec: Spec) -> tuple[str, ...]:
-    """Controllers that are joined only when they are needed: to pin to CPUs, to set a file, or because all are shown inside."""
+    """Controllers that are joined only when needed: to pin to CPUs, to set a file, or because all are shown inside."""
     if delegated(spec):
         return SYSTEM
     asked = {name.partition(".")[0] for name, _ in spec.resources.files} & set(SYSTEM)

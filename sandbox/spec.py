@@ -4,9 +4,11 @@ Sizes are bytes, times seconds, ids numbers, unless a field says otherwise.
 """
 
 import functools
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from .immutable import immutable
 
 NamespaceName = Literal["mount", "pid", "network", "ipc", "uts", "user", "cgroup", "time"]
 NAMESPACES: tuple[NamespaceName, ...] = get_args(NamespaceName)
@@ -24,10 +26,13 @@ MASKED_PATHS = (
 )  # fmt: skip
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
+#: The network of ours that is meant where none is named.
+DEFAULT_NETWORK = "sandbox"
+
 MIB = 1 << 20
 
 
-@dataclass(frozen=True)
+@immutable
 class IdMapping:
     """`size` ids from `container_id` on are the host's ids from `host_id` on. user_namespaces(7)."""
 
@@ -36,7 +41,7 @@ class IdMapping:
     size: int
 
 
-@dataclass(frozen=True)
+@immutable
 class Process:
     """What runs. `user` is "name", "uid", "name:group" or "uid:gid", looked up in the container's own files."""
 
@@ -51,7 +56,7 @@ class Process:
     rlimits: tuple[tuple[str, int, int], ...] = ()  # ("RLIMIT_NOFILE", soft, hard); -1 is no limit. setrlimit(2)
 
 
-@dataclass(frozen=True)
+@immutable
 class Root:
     """The root file system: layer folders, lowest first, seen through overlay.
 
@@ -67,7 +72,7 @@ class Root:
     shifted: bool = False  # its files belong to the container's host ids already: no id map on its mount
 
 
-@dataclass(frozen=True)
+@immutable
 class Mount:
     """A mount below the new root. For `type` "bind", `source` is a host path; options are those of mount(8).
 
@@ -80,7 +85,7 @@ class Mount:
     options: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@immutable
 class Network:
     """One network device of the container, in the words of lxc.net.N in lxc.container.conf(5).
 
@@ -100,9 +105,11 @@ class Network:
     gateways: tuple[str, ...] = ()
     up: bool = True
     publish: tuple[tuple[str, int, int, str], ...] = ()  # (host address or "", host port, port inside, "tcp" or "udp")
+    bridge: tuple[str, ...] = ()  # of our own network: the host's addresses on it, "10.0.3.1/24"
+    internal: bool = False  # of our own network: it has no way out
 
 
-@dataclass(frozen=True)
+@immutable
 class Hook:
     """A program run at a moment of the container's life; `when` is LXC's word. lxc.container.conf(5), container hooks.
 
@@ -114,7 +121,7 @@ class Hook:
     env: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@immutable
 class Resources:
     """cgroup limits; None is "no limit". `cpus` is in CPUs (0.5 is half of one), `cpu_weight` 1 … 10,000 as in cgroup v2."""
 
@@ -127,7 +134,7 @@ class Resources:
     files: tuple[tuple[str, str], ...] = ()  # other control files of the group, as cgroups(7) names them: ("io.weight", "50")
 
 
-@dataclass(frozen=True)
+@immutable
 class Spec:
     """One container, whole. `image` is for people; the kernel sees `root`."""
 
@@ -148,6 +155,8 @@ class Spec:
     timeout: float | None = None
     networks: tuple[Network, ...] = ()
     join_network: str = ""  # the container whose network namespace this one shares
+    hosts: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (address, names) of others, for its /etc/hosts
+    nameservers: tuple[str, ...] = ()  # for its /etc/resolv.conf
     system: bool = False  # its first process is an init of its own, which boots services and may halt and reboot. reboot(2)
     terminals: int = 0  # further terminals beside the console: /dev/tty1 …, for logins
     hooks: tuple[Hook, ...] = ()

@@ -6,15 +6,18 @@
 import functools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from . import host, images
-from .errors import AlreadyExists, InvalidOption
+from . import cabling, host, images, networks
+from .errors import AlreadyExists, InvalidOption, NotPossibleHere, WrongState
 from .home import home as open_home
+from .immutable import immutable
 from .job import Job, Result
+from .lanes import Plan
+from .launcher.ledger import Ledger, is_alive
 from .options import spec_from
-from .plans import Plan, Where, compile
+from .plans import Where, compile
 from .spec import MIB, IdMapping, Spec
 from .store import Home, random_name
 
@@ -26,19 +29,39 @@ def here(spec: Spec, home: Home) -> tuple[Spec, Where]:
     """The Spec with what this machine decides filled in, and the kind of place that it is."""
     # A "." would let a group be called like one of the kernel's files beside it.
     group = f"{os.path.basename(home.runtime)}_{spec.name.replace('.', '+')}"
+    spec = networks.attach(home, spec)
+    spec, network_of = _joined(spec, home)
     size = min((spec.resources.memory or 1024 * MIB) // 2, 1024 * MIB)
     spec = replace(spec, root=replace(spec.root, size=size))
     if "user" not in spec.namespaces:
-        return spec, Where(privileged=True, group=group)
+        return spec, Where(privileged=True, group=group, network_of=network_of)
     mode = _mapping_mode(os.geteuid())
     if mode == "range":
-        return spec, Where(privileged=True, group=group)
+        return spec, Where(privileged=True, group=group, network_of=network_of)
     uids, gids = [IdMapping(0, os.geteuid(), 1)], [IdMapping(0, os.getegid(), 1)]
     if mode == "newuidmap" and (ranges := host.subid_ranges()):
         for rows, ids in zip((uids, gids), ranges, strict=True):
             rows.append(IdMapping(1, ids.start, len(ids)))
     mapped = replace(spec, uid_mappings=tuple(uids), gid_mappings=tuple(gids))
-    return mapped, Where(privileged=False, newuidmap=mode == "newuidmap", group=group)
+    return mapped, Where(privileged=False, newuidmap=mode == "newuidmap", group=group, runtime=home.runtime)
+
+
+def _joined(spec: Spec, home: Home) -> tuple[Spec, tuple[int, ...]]:
+    """For who shares another container's network: whom it then knows, and the process whose network it is."""
+    if not spec.join_network:
+        return spec, ()
+    if os.geteuid() != 0:
+        raise NotPossibleHere(
+            "only root can share a container's network",
+            condition="it belongs to the user namespace of that container, which an ordinary user would have to enter first",
+            cure="run the command in it: sandbox exec",
+        )
+    entry = Ledger(home.ledger).entry(spec.join_network)
+    if entry is None or not is_alive(entry):
+        raise WrongState(f"the container {spec.join_network!r} is not running", cure="start it first: its network is shared")
+    theirs = Spec.from_json(entry["spec"])
+    known = replace(spec, hosts=cabling.hosts_of(theirs), nameservers=theirs.nameservers)
+    return known, (entry["pid"], entry["start_time"])
 
 
 @functools.cache
@@ -62,7 +85,7 @@ def spec_for(image: str, command: Sequence[str] | str | None = None, **options: 
     return made if made.name else replace(made, name=random_name())
 
 
-@dataclass(frozen=True)
+@immutable
 class How:
     """What a start is asked for beyond the Spec."""
 

@@ -11,6 +11,7 @@ import socket
 from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
 from .errors import WrongState
+from .immutable import immutable
 
 Lane = Literal["outside", "inside"]
 
@@ -37,6 +38,7 @@ class World:
         self.root = ""  # inside: where the new root is; "" once it is "/"
         self.own_namespaces: dict[str, str] = {}  # the launcher's, to refuse a step that would spoil the host
         self.terminals: list[tuple[int, int]] = []  # inside: master and slave of the console and of others, to be sent outside
+        self.helpers: dict[str, tuple[int, int]] = {}  # outside: programs not yet waited for: their pids, and what they say
         self.home = ""  # inside: the home directory of the user who was become
         self.wire: socket.socket | None = None  # to the other lane
 
@@ -64,7 +66,7 @@ class Step:
     touches: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
-        KINDS[cls.__name__] = dataclasses.dataclass(frozen=True)(cls)
+        KINDS[cls.__name__] = immutable(cls)
 
     @property
     def name(self) -> str:
@@ -88,6 +90,11 @@ class Step:
     def leaves_something(self) -> bool:
         """Whether `undo` has anything to do: only then is the step written into the ledger."""
         return type(self).undo is not Step.undo
+
+    @property
+    def lingers(self) -> bool:
+        """Whether `undo` may come a moment later: the kernel is at it by itself, or the next container will want the same."""
+        return False
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         """(condition, cure) for this refusal, read from the machine right where it happened."""

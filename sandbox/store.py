@@ -18,11 +18,12 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from . import disk, lxc_config
 from .errors import AlreadyExists, InvalidOption, NotFound, SandboxError
+from .immutable import immutable
 from .spec import Spec
 
 RECORDS_KEPT = 20
@@ -61,7 +62,7 @@ def random_name() -> str:
     return f"{adjectives[number % len(adjectives)]}-{nouns[(number >> 16) % len(nouns)]}"
 
 
-@dataclass(frozen=True)
+@immutable
 class Home:
     """The shelf at `path`, and `runtime`, its folder on tmpfs. Made by `home()`.
 
@@ -182,6 +183,8 @@ class Home:
                     raise ValueError(f"it is of {spec.name!r}")
                 _specs[path] = stamp, spec
             return _specs[path][1]
+        except InvalidOption as error:  # of a file that people write: they will mend it where it is
+            raise NotFound(f"{name}: {error.message}", condition=error.condition, cure=error.cure or f"mend {path}") from None
         except (FileNotFoundError, IsADirectoryError, ValueError) as error:
             if not os.path.isdir(folder):
                 raise _no_container(name) from None

@@ -54,14 +54,16 @@ def detach_keys(text: str) -> bytes:
     return keys
 
 
-def carry(job: Job, *, stdin: bool = False, keys: bytes = b"", ours: bool = True) -> bool:
+def carry(job: Job, *, stdin: bool = False, keys: bytes | DetachKeys = b"", ours: bool = True) -> bool:
     """Carry bytes, window sizes and signals between us and a job. True when it has ended, False when `keys` detached it.
 
     With `ours`, the process ends when we are told to (SIGINT, SIGTERM, SIGHUP, or an error here); otherwise it goes on.
     """
     screen = next((fd for fd in (0, 1) if os.isatty(fd)), -1)
     keyboard = stdin and screen == 0 and job.terminal
-    typed = DetachKeys(keys if keyboard else b"")  # in a pipe they are bytes like others
+    typed = keys if isinstance(keys, DetachKeys) else DetachKeys(keys)
+    if not keyboard:
+        typed = DetachKeys(b"")  # in a pipe they are bytes like others
     console = -1
     with contextlib.ExitStack() as restored:
         restored.enter_context(_signals(ENDING, _stopper(job) if ours else _leave))
@@ -102,10 +104,13 @@ def copy_size(source: int, target: int) -> None:
 
 
 @contextlib.contextmanager
-def raw(fd: int) -> Iterator[None]:
-    """Every key as it is, ^C too: the container's own terminal knows what it means. Restored whatever happens. termios(3)."""
+def raw(fd: int, mode: Callable[..., object] = tty.setraw) -> Iterator[None]:
+    """Every key as it is, ^C too: the container's own terminal knows what it means. Restored whatever happens. termios(3).
+
+    With tty.setcbreak as `mode`, ^C and the like are for us.
+    """
     before = termios.tcgetattr(fd)
-    tty.setraw(fd, termios.TCSANOW)
+    mode(fd, termios.TCSANOW)
     try:
         yield
     finally:

@@ -6,11 +6,13 @@ Every parser raises InvalidOption with one sentence. It does not say which optio
 import os
 import posixpath
 import re
+import socket
 from collections.abc import Callable, Iterable
 
 from .errors import InvalidOption
 from .home import runtime_base, shelf_path
 from .spec import NAMESPACES, Mount, NamespaceName
+from .store import check_name
 
 #: Until exec, the process that becomes the program is a copy of the launcher: 3.3 MiB were measured. Docker's minimum, too.
 LEAST_MEMORY = 6 << 20
@@ -218,6 +220,43 @@ def namespace(value: object) -> NamespaceName:
     raise InvalidOption(
         f"{value!r} is no namespace", cure=f"choose one of: {', '.join(n for n in NAMESPACES if n != 'mount')}"
     )
+
+
+# --- networks -------------------------------------------------------------------------------------------------------
+
+
+def network(value: object) -> str:
+    """ "none", "bridge", "host", "container:NAME" or the name of a network."""
+    word = text(value)
+    if word.startswith("container:"):
+        return f"container:{check_name(word.removeprefix('container:'))}"
+    if not re.fullmatch("[a-z0-9][a-z0-9_-]{0,31}", word):
+        raise InvalidOption(f"{word!r} is no network", cure="write none, bridge, host, container:NAME or a network's name")
+    return word
+
+
+Port = tuple[str, int, int, str]
+
+
+def publish(value: object) -> Port:
+    """ "8080:80", "8080:80/udp" or "127.0.0.1:8080:80": (host address or "", host port, port inside, protocol)."""
+    word = str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
+    found = re.fullmatch(r"(?:(?:([0-9.]+)|\[([0-9A-Fa-f:]+)\]):)?([0-9]{1,5}):([0-9]{1,5})(?:/(tcp|udp))?", word)
+    if not found or not all(0 < int(port) < 65536 for port in found.groups()[2:4]):
+        raise InvalidOption(f"{value!r} is no pair of ports", cure="write HOST:CONTAINER: 8080:80, 127.0.0.1:53:53/udp")
+    ipv4, ipv6, outer, inner, protocol = found.groups()
+    try:
+        socket.inet_pton(socket.AF_INET6 if ipv6 else socket.AF_INET, ipv6 or ipv4 or "0.0.0.0")
+    except OSError:
+        raise InvalidOption(f"{ipv6 or ipv4} is no address", cure="write one of the host's, or none") from None
+    return ipv6 or ("" if ipv4 == "0.0.0.0" else ipv4 or ""), int(outer), int(inner), protocol or "tcp"
+
+
+def publish_text(port: Port) -> str:
+    """The text that `publish` reads as this."""
+    address, outer, inner, protocol = port
+    where = f"[{address}]:" if ":" in address else f"{address}:" if address else ""
+    return f"{where}{outer}:{inner}" + ("/udp" if protocol == "udp" else "")
 
 
 # --- paths ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox import disk
-from sandbox.errors import KernelRefused, NotPossibleHere, SandboxError
+from sandbox.errors import InvalidOption, KernelRefused, NotPossibleHere, SandboxError
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -35,6 +35,26 @@ def test_torn_and_foreign_files_are_a_value_error(tmp_path: Path, content: bytes
     (tmp_path / "a").write_bytes(content)
     with suppress(ValueError):
         assert isinstance(disk.read_json(f"{tmp_path}/a"), dict)
+
+
+def test_a_text_comes_back_byte_for_byte_whatever_its_encoding(tmp_path: Path) -> None:
+    content = b"caf\xc3\xa9 \xff\r\n\rend"
+    (tmp_path / "a").write_bytes(content)
+    disk.write_text(f"{tmp_path}/b", disk.read_text(f"{tmp_path}/a"))
+    assert (tmp_path / "b").read_bytes() == content
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_what_is_no_text_is_refused_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "nul").write_bytes(b"a\nb\0\n")
+    (tmp_path / "long").write_bytes(b"x" * 2000)
+    for name, message in (("fifo", "no plain file"), ("nul", "nul:2: there is a NUL"), ("long", "longer than 1 KiB")):
+        with pytest.raises(InvalidOption, match=message):
+            disk.read_text(f"{tmp_path}/{name}", most=1999)
+    assert disk.read_text(f"{tmp_path}/long", most=2000) == "x" * 2000
+    with pytest.raises(IsADirectoryError):
+        disk.read_text(str(tmp_path))
 
 
 def test_json_nested_a_hundred_thousand_deep_is_a_value_error(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sandbox import options
 from sandbox.errors import InvalidOption, NotPossibleHere
 from sandbox.images.image import Image, ImageConfig
 from sandbox.options import BY_NAME, OPTIONS, spec_from
-from sandbox.spec import DEFAULT_CAPABILITIES, NAMESPACES, Mount, Resources, Spec
+from sandbox.spec import DEFAULT_CAPABILITIES, DEFAULT_NETWORK, NAMESPACES, Mount, Resources, Spec
 from sandbox.values import LEAST_MEMORY
 
 ONLINE = os.sysconf("SC_NPROCESSORS_ONLN")
@@ -38,7 +38,14 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "cap_add": st.sampled_from(["ALL", *DEFAULT_CAPABILITIES]),
     "cap_drop": st.sampled_from(["ALL", *DEFAULT_CAPABILITIES]),
     "seccomp": st.sampled_from(["default", "unconfined"]),
-    "network": st.just("none"),
+    "network": st.sampled_from(["none", "bridge", "host", "container:web-1"])
+    | st.from_regex("[a-z][a-z0-9-]{0,30}", fullmatch=True),
+    "publish": st.tuples(
+        st.sampled_from(["", "127.0.0.1", "::1"]),
+        st.integers(1, 65535),
+        st.integers(1, 65535),
+        st.sampled_from(["tcp", "udp"]),
+    ),
     "share": st.sampled_from([name for name in NAMESPACES if name != "mount"]),
     "userns": st.sampled_from(["host", "private"]),
     "timeout": st.integers(1, 10**9).map(lambda n: n / 1000),
@@ -222,9 +229,43 @@ def test_only_root_does_without_a_user_namespace(monkeypatch: pytest.MonkeyPatch
     assert "user" in spec_from(IMAGE, userns="private").namespaces
 
 
-def test_another_network_is_refused_with_what_there_is() -> None:
-    with pytest.raises(InvalidOption, match=r"network: 'bridge' is not possible\n.*--share network"):
-        spec_from(IMAGE, network="bridge")
+def test_networks_become_devices_in_their_order_and_bridge_is_our_own() -> None:
+    assert spec_from(IMAGE).networks == spec_from(IMAGE, network="none").networks == ()
+    spec = spec_from(IMAGE, network=["web", "bridge", "web"])
+    assert [(net.type, net.network) for net in spec.networks] == [("veth", "web"), ("veth", DEFAULT_NETWORK)]
+    assert "network" in spec.namespaces
+
+
+def test_the_hosts_network_is_a_namespace_not_made_and_anothers_is_named() -> None:
+    assert spec_from(IMAGE, network="host").namespaces == spec_from(IMAGE, share="network").namespaces
+    assert "network" not in spec_from(IMAGE, network="host").namespaces
+    assert spec_from(IMAGE, network="container:web").join_network == "web"
+
+
+def test_who_publishes_a_port_gets_a_network_for_it() -> None:
+    spec = spec_from(IMAGE, publish=["8080:80", "127.0.0.1:53:53/udp"])
+    assert [net.network for net in spec.networks] == [DEFAULT_NETWORK]
+    assert spec.networks[0].publish == (("", 8080, 80, "tcp"), ("127.0.0.1", 53, 53, "udp"))
+    assert spec_from(IMAGE, publish="1:1", network=["web", "db"]).networks[0].publish
+
+
+@pytest.mark.parametrize("options", [{"network": ["none", "web"]}, {"network": "host", "publish": "80:80"},
+                                     {"network": ["container:a", "container:b"]}])  # fmt: skip
+def test_what_excludes_every_other_network_is_not_combined(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidOption, match="goes with nothing else"):
+        spec_from(IMAGE, **options)
+
+
+@pytest.mark.parametrize("value", ["80", "0:80", "80:70000", "80:80/sctp", "1.2.3:80:80", "::1:80:80", "a:b", "-1:80"])
+def test_what_is_no_pair_of_ports_is_refused(value: str) -> None:
+    with pytest.raises(InvalidOption, match="publish: "):
+        spec_from(IMAGE, publish=value)
+
+
+@pytest.mark.parametrize("value", ["Web", "a/b", "container:", "container:a/b", "..", "x" * 33, ""])
+def test_what_can_be_no_network_is_refused(value: str) -> None:
+    with pytest.raises(InvalidOption, match="network: "):
+        spec_from(IMAGE, network=value)
 
 
 def test_volumes_come_after_the_mounts_of_the_image(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def test_every_step_says_what_it_does_where_and_where_to_read_on(kind: str) -> N
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_a_step_that_changes_a_namespace_for_everybody_in_it_says_so(kind: str) -> None:
     """The interpreter refuses it in the launcher's own. Forgetting the word would endanger the host."""
-    mounting = kind.startswith(MOUNTING) or kind in ("MakePrivate", "ReadOnlyRoot")
-    expected = {"SetHostname": "uts", "BringUpLoopback": "network"}.get(kind, "mount" if mounting else "")
+    mounting = kind.startswith(MOUNTING) or kind in ("MakePrivate", "ReadOnlyRoot", "WriteEtc", "SetSysctls")
+    others = {"SetHostname": "uts", "BringUpLoopback": "network", "ConfigureLink": "network"}
+    expected = others.get(kind, "mount" if mounting else "")
     assert KINDS[kind].touches == expected

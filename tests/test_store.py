@@ -173,6 +173,18 @@ def test_one_that_cannot_be_read_is_set_aside_and_the_others_load(shelf: Home, c
     shelf.create(Spec(name="box"))
 
 
+def test_a_configuration_of_lxc_that_makes_no_sense_stays_where_it_is_to_be_mended(shelf: Home) -> None:
+    with shelf.build("box") as folder:
+        Path(folder, "config").write_text("lxc.rootfs.path = /r\nlxc.tty.max = many\n")
+    shelf.create(Spec(name="good"))
+    with pytest.raises(NotFound, match=r"box: .*/box/config:2: lxc.tty.max: 'many' is no whole number"):
+        shelf.load("box")
+    assert list(shelf.load_all()) == ["good"]
+    assert shelf.names() == ["box", "good"]
+    Path(shelf.folder("box"), "config").write_text("lxc.rootfs.path = /r\n")
+    assert shelf.load("box").root.path == "/r"
+
+
 def test_a_folder_without_a_configuration_is_set_aside_with_the_reason(shelf: Home) -> None:
     os.mkdir(shelf.folder("box"))
     with pytest.raises(NotFound, match=r"can't be read.*No such file.*\n.*box\.bad-"):

@@ -19,7 +19,7 @@ from tests.system import ask, make_system, read_until
 pytestmark = [
     pytest.mark.needs_userns,
     pytest.mark.usefixtures("home"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a system has many users, and an ordinary user here maps but one"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a system has many users, an ordinary user may map but one"),
 ]
 
 
@@ -61,11 +61,12 @@ def test_root_inside_is_nobody_outside_also_here(box: Container) -> None:
 
 def test_it_makes_control_groups_below_its_own_and_none_above(box: Container) -> None:
     box.start()
-    said = box.exec("cd /sys/fs/cgroup; d=.; [ -d unified ] && d=unified; mkdir $d/below && echo $$ > $d/below/cgroup.procs && "
-                    "cat /proc/self/cgroup; rmdir $d/below 2>&1")  # fmt: skip
+    make = "cd /sys/fs/cgroup; [ -d unified ] && cd unified; mkdir below && echo $$ > below/cgroup.procs"
+    said = box.exec(f"{make} && cat /proc/self/cgroup")
     assert "0::/below\n" in said.text
     entry = box.running()
     box.kill()
+    assert not sandbox.ledger()  # which waits for the clean-up
     assert not [path for _, path in entry["cgroups"] if os.path.exists(path)]
 
 
@@ -187,6 +188,14 @@ def test_a_reboot_that_nobody_hears_of_is_no_restart_of_what_is_stopped(box: Con
     assert box.state == "STOPPED"
 
 
+def test_an_init_that_only_reboots_is_given_up() -> None:
+    restless = make_system("restless", inittab="::sysinit:/bin/busybox reboot -f\n")
+    restless.start()
+    ended = restless.wait()
+    assert ended.reason == "rebooted"
+    assert restless.state == "STOPPED"
+
+
 def test_stop_asks_its_init_by_the_signal_of_its_configuration(box: Container) -> None:
     box.start()
     until(lambda: b"booted" in shown(box), "it should have booted")
@@ -215,8 +224,8 @@ def test_a_frozen_system_can_be_stopped_and_destroyed(box: Container) -> None:
 @pytest.mark.needs_cgroup("freezer")
 def test_what_an_init_has_frozen_in_a_group_of_its_own_dies_all_the_same(box: Container) -> None:
     box.start()
-    said = box.exec("cd /sys/fs/cgroup/freezer && mkdir ice && sleep 1000 & sleep 0.2; echo $! > /sys/fs/cgroup/freezer/ice/tasks; "
-                    "echo FROZEN > /sys/fs/cgroup/freezer/ice/freezer.state; cat /sys/fs/cgroup/freezer/ice/freezer.state")  # fmt: skip
+    made = "mkdir /sys/fs/cgroup/freezer/ice && cd /sys/fs/cgroup/freezer/ice; sleep 1000 & echo $! > tasks"
+    said = box.exec(f"{made}; echo FROZEN > freezer.state; cat freezer.state")
     assert "FROZEN" in said.text or "FREEZING" in said.text
     box.kill()
     assert not sandbox.ledger()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.plans import Plan
+from sandbox.lanes import Plan
 from sandbox.primitives.barrier import Go, WaitForGo
 from sandbox.primitives.namespaces import SetHostname
 from sandbox.trace import Call, Entry, Trace

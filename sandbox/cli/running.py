@@ -98,6 +98,22 @@ def do_attach(args: argparse.Namespace) -> int:
     return _follow(get(args.name).attach(), args, ours=False)
 
 
+@command(
+    "run a command in a container's root, and nothing more of a container: a chroot. It must not run",
+    flag("--plan", help="print the plan, and run nothing"), TRACE,
+    arg("name", metavar="NAME", help="the container, or the path of its rootfs"), COMMAND,
+)  # fmt: skip
+def do_chroot(args: argparse.Namespace) -> int:
+    from ..lxc import chroot
+
+    found, words, terminal = chroot.find(args.name), args.command or ["/bin/sh"], os.isatty(0) and os.isatty(1)
+    if args.plan:
+        print(chroot.compiled(found, words, terminal))
+        return 0
+    job = chroot.spawn(found, words, terminal=terminal)
+    return _follow(job, argparse.Namespace(**vars(args), interactive=True, detach_keys="", calls=False))
+
+
 def _given(args: argparse.Namespace) -> dict[str, Any]:
     from .. import options
 

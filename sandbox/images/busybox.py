@@ -22,10 +22,8 @@ _PT_INTERP = 3
 
 def image(home: Home) -> Image:
     """The image, made from the first static busybox found: $SANDBOX_BUSYBOX, then the usual places. Raises NotPossibleHere."""
-    path = _find()
-    status = os.stat(path)
-    digest = _digest(path, status.st_ino, status.st_size, status.st_mtime_ns)
-    folder = layers.make(home, f"busybox-{digest}", lambda root: _fill(root, path))
+    path = find()
+    folder = layers.make(home, f"busybox-{digest(path)}", lambda root: fill(root, path))
     return Image("busybox", (folder,), card=CARD)
 
 
@@ -47,28 +45,35 @@ def is_static(path: str) -> bool:
     return len(table) == size * count and all(struct.unpack_from("<I", table, size * i)[0] != _PT_INTERP for i in range(count))
 
 
-def _find() -> str:
-    chosen = os.environ.get("SANDBOX_BUSYBOX")
+def find(chosen: str = "") -> str:
+    """A static busybox: the chosen one, else $SANDBOX_BUSYBOX, else the first in the usual places. Raises NotPossibleHere."""
+    chosen = chosen or os.environ.get("SANDBOX_BUSYBOX", "")
     tried = (chosen,) if chosen else PLACES
     for path in tried:
         if is_static(path):
             return path
     there = [path for path in tried if os.path.exists(path)]
     raise NotPossibleHere(
-        "the image busybox needs a busybox that is linked statically",
+        "this needs a busybox that is linked statically",
         condition=f"{there[0]} is not" if there else f"there is none at {', '.join(tried)}",
         cure="apt install busybox-static, or set SANDBOX_BUSYBOX to one",
     )
 
 
+def digest(path: str) -> str:
+    """Of the program's bytes and of what `fill` makes of it; read once for each inode, size and time of change."""
+    status = os.stat(path)
+    return _digest(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
 @lru_cache(maxsize=4)
 def _digest(path: str, *_identity: int) -> str:
-    """Of the program's bytes; read once for each inode, size and time of change."""
     with open(path, "rb") as file:
         return hashlib.sha256(b"%d\0" % RECIPE + file.read()).hexdigest()[:32]
 
 
-def _fill(root: str, program: str) -> None:
+def fill(root: str, program: str, *, hard: bool = False) -> None:
+    """Furnish an empty folder with the program and all its names: symbolic links to it, or `hard` ones."""
     import subprocess  # only here, when the layer is made: it takes as long to load as a container to start
 
     listed = subprocess.run([program, "--list-full"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
@@ -82,5 +87,9 @@ def _fill(root: str, program: str) -> None:
     for name in names:
         if not os.path.isdir(above := os.path.dirname(f"{root}/{name}")):
             layers.folder_at(above)
-        if not os.path.lexists(f"{root}/{name}"):
+        if os.path.lexists(f"{root}/{name}"):
+            continue
+        if hard:
+            os.link(f"{root}/bin/busybox", f"{root}/{name}")
+        else:
             os.symlink("/bin/busybox", f"{root}/{name}")

@@ -1,11 +1,10 @@
 """The image as plain data."""
 
-from dataclasses import dataclass
-
+from ..immutable import immutable
 from ..spec import Mount
 
 
-@dataclass(frozen=True)
+@immutable
 class ImageConfig:
     """How its programs are run when nothing else is said. Field names of the OCI image specification (config.md)."""
 
@@ -16,7 +15,7 @@ class ImageConfig:
     user: str = "0:0"
 
 
-@dataclass(frozen=True)
+@immutable
 class Image:
     """`layers` are folders, lowest first; `mounts` come on top of them; `card` tells people what it is, in a few sentences."""
 

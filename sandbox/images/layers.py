@@ -2,9 +2,12 @@
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import islice
 
 from .. import disk
+from ..linux import syscalls
 from ..store import Home
 
 #: What every layer of ours has: the places where a container's kernel file systems are mounted, and the usual empty folders.
@@ -12,6 +15,9 @@ FOLDERS = {
     "dev": 0o755, "etc": 0o755, "home": 0o755, "mnt": 0o755, "proc": 0o755, "root": 0o700, "run": 0o755, "sys": 0o755,
     "tmp": 0o1777, "var": 0o755, "var/lib": 0o755, "var/log": 0o755, "var/tmp": 0o1777,
 }  # fmt: skip
+
+#: More files than this go to the disk all at once, with whatever others have written to the same file system.
+FEW = 100
 
 #: Users of our own, and only those: the host's are not the container's business.
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"
@@ -30,30 +36,65 @@ def make(home: Home, name: str, fill: Callable[[str], None]) -> str:
 
     Files belong to whoever makes them, root or an ordinary user: that user is root inside.
     """
-    folder = f"{home.layers}/{name}"
-    if os.path.isdir(folder):
-        return folder
-    temporary = f"{home.layers}/.new-{name}"
-    lock = os.open(home.layers, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.isdir(folder):
-            return folder
-        if os.path.isdir(temporary):  # left by a crash, for we hold the lock
-            disk.remove_tree(temporary)
-        with disk.explained(home.layers):
-            folder_at(temporary)
-            try:
-                fill(temporary)
-                _sync(temporary)
-                os.rename(temporary, folder)
-            except BaseException:
-                disk.remove_tree(temporary)
-                raise
-            disk.sync_folder(home.layers)
-    finally:
-        os.close(lock)
+    folder, temporary = f"{home.layers}/{name}", f"{home.layers}/.new-{name}"
+    while not os.path.isdir(folder):
+        with disk.explained(home.layers), suppress(FileExistsError):
+            os.mkdir(temporary)
+        try:
+            lock = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # If we waited, the folder may be the layer by now, or have gone with an error.
+            if os.path.isdir(temporary) and os.path.samestat(os.stat(temporary), os.fstat(lock)):
+                with disk.explained(home.layers):
+                    _make(temporary, lock, folder, fill)
+        finally:
+            os.close(lock)
     return folder
+
+
+def _make(temporary: str, lock: int, folder: str, fill: Callable[[str], None]) -> None:
+    if os.listdir(temporary):  # left by a crash, for we hold the lock
+        disk.remove_tree(temporary)
+        return
+    try:
+        os.chmod(temporary, 0o755)
+        fill(temporary)
+        sync(temporary)
+        os.rename(temporary, folder)
+    except BaseException:
+        disk.remove_tree(temporary)
+        raise
+    disk.sync_folder(os.path.dirname(folder))
+
+
+def sync(folder: str) -> None:
+    """All content to the disk, before the folder gets its name: after a power cut it is there whole, or its name is not.
+
+    The names in it are in the file system's journal before that one anyway.
+    """
+    paths = list(islice(_files(folder), FEW + 1))
+    many = len(paths) > FEW
+    for path in paths[:1] if many else paths:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            (syscalls.syncfs if many else os.fsync)(fd)
+        finally:
+            os.close(fd)
+
+
+def _files(folder: str) -> Iterator[str]:
+    """Every regular file, by one of its names."""
+    waiting, seen = [folder], set()
+    while waiting:
+        for entry in list(os.scandir(waiting.pop())):  # a list: who has enough stops in the middle
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif entry.is_file(follow_symlinks=False) and entry.inode() not in seen:
+                seen.add(entry.inode())
+                yield entry.path
 
 
 def furnish(root: str) -> None:
@@ -78,15 +119,3 @@ def write(path: str, content: bytes, mode: int = 0o644) -> None:
     with open(path, "xb") as file:
         file.write(content)
         os.fchmod(file.fileno(), mode)
-
-
-def _sync(root: str) -> None:
-    """Every file and folder to the disk: after a power cut a layer is there whole, or its name is not."""
-    for folder, _, names, fd in os.fwalk(root, topdown=False):
-        for name in names:
-            path = f"{folder}/{name}"
-            if not os.path.islink(path):
-                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                os.fsync(file)
-                os.close(file)
-        os.fsync(fd)

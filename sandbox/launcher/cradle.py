@@ -16,9 +16,7 @@ from ..linux import constants as c
 from ..linux import syscalls
 from ..step import Step, World
 from . import inside, protocol
-
-#: What `ps` calls a child until it becomes its program.
-NAME = "sandbox-cradle"
+from .ledger import UNBORN
 
 Place = dict[str, str]
 
@@ -48,7 +46,7 @@ def main(wire: socket.socket, namespaces: Place) -> NoReturn:
     os.dup2(wire.fileno(), inside.WIRE, inheritable=False)
     syscalls.close_range(inside.WIRE + 1)
     wire = socket.socket(fileno=inside.WIRE)
-    syscalls.set_name(NAME)
+    syscalls.set_name(UNBORN)
     while True:
         order, _ = protocol.receive(wire)
         if order is None:

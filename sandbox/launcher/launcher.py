@@ -15,8 +15,9 @@ from ..errors import InvalidOption, LauncherLost, SandboxError
 from ..linux import files
 from ..primitives import cgroups, namespaces
 from ..store import Home
-from . import protocol, records
+from . import lingering, protocol, records
 from .ledger import Ledger
+from .lingering import Lingering
 from .loop import Loop, readable
 from .nursery import Nursery
 from .runs import Run
@@ -45,6 +46,7 @@ class Launcher(Loop):
         self.clients: set[socket.socket] = set()
         self.finished: dict[str, dict[str, Any]] = {}
         self.nursery = self.new_nursery()
+        self.lingering = Lingering(self.ledger, self.stamp)
 
     def run(self) -> NoReturn:
         """Do what is asked, until nothing needs us any more."""
@@ -54,7 +56,7 @@ class Launcher(Loop):
         idle_since = time.monotonic()
         while True:
             self.turn(IDLE)
-            if self.runs or self.clients:
+            if self.runs or self.clients or self.lingering.waiting:
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since >= IDLE:
                 self.end()
@@ -62,6 +64,7 @@ class Launcher(Loop):
     def end(self) -> NoReturn:
         """Nothing needs us any more."""
         self.nursery.drop()
+        self.lingering.settle_all()
         cgroups.release(self.layout)
         protocol.send(self.keeper, {"do": "end"})
         os._exit(0)
@@ -166,7 +169,7 @@ class Launcher(Loop):
             return
         if seconds := run.request.get("timeout"):
             self.later(seconds, lambda: self.kill(run, f"timeout {seconds:g}"))
-        if run.kind:
+        if run.kind and not run.kind.network_of:  # the next one will hardly want the same, and the network would live on in it
             # While the child is busy we are not.
             self.nursery.order_spare(run.kind, run.request["plan"]["inside"])
 
@@ -209,10 +212,7 @@ class Launcher(Loop):
             self.forget(run.wire.fileno())
         for fd in (run.world.pidfd, *run.masters, *run.spools):
             self.forget(fd)
-        again = None
-        if run.reboots(status):
-            again, run.waiting = Run(run.name, run.request, run.waiting), []
-            again.reborn, again.attached = True, run.attached
+        again = run.again() if run.reboots(status) else None
         self.close(run, run.finish(status))
         protocol.send(self.keeper, {"do": "drop", "id": run.name, "pid": pid})
         if again:
@@ -226,6 +226,9 @@ class Launcher(Loop):
             self.answer(client, message if run.foreground else whole)
         kept = run.take_back()
         run.close()
+        if run.lingering:
+            label = self.lingering.add(run.name, run.lingering)
+            self.later(lingering.MOMENT, lambda: self.lingering.settle(label))
         del self.runs[run.name]
         self.finished[run.name] = whole
         while len(self.finished) > 20:
@@ -248,7 +251,7 @@ class Launcher(Loop):
         self.watch(fd, on_output)
 
     def pump_terminals(self, run: Run) -> None:
-        """Read the terminals that nobody has: what the console shows goes to the log, and no program ever waits for a reader."""
+        """Read the terminals that nobody has: what the console shows goes to the log; no program ever waits for a reader."""
         for tty, master in enumerate(run.masters):
             if tty not in run.attached and master not in self.watched:
                 self.watch_output(run, master)

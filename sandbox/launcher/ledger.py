@@ -17,6 +17,9 @@ Entry = dict[str, Any]
 #: What the child that is born ahead of time is called here. It is no container, so it is not one of `entries`.
 SPARE = ".spare"
 
+#: What `ps` calls a child until it becomes its program; its name is then that of the cradle.
+UNBORN = "sandbox-cradle"
+
 
 class Ledger:
     """The folder `path`, on tmpfs."""
@@ -87,6 +90,16 @@ def is_present(entry: Entry) -> bool:
         return bool(files.start_time(entry["pid"]) == entry["start_time"])
     except OSError:
         return False
+
+
+def directories(entry: Entry) -> tuple[tuple[str, str], ...]:
+    """The cgroups of a running container: (controller, directory)."""
+    return tuple((controller, path) for controller, path in entry["cgroups"])
+
+
+def has_begun(entry: Entry) -> bool:
+    """Whether the container's program runs; under an init of ours, PID 1 keeps the name of the unborn. Raises OSError."""
+    return bool(entry.get("running")) or files.name(entry["pid"]) != UNBORN
 
 
 def is_alive(entry: Entry) -> bool:

@@ -21,6 +21,12 @@ def hello(launcher: Launcher, message: Message, fds: list[int], client: socket.s
     return {"event": "hello", **pids, "layout": launcher.layout.to_json(), "running": len(launcher.runs)}
 
 
+def settle(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message:
+    """Undo at once what was left for later."""
+    launcher.lingering.settle_all()
+    return {"event": "done"}
+
+
 def end(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> NoReturn:
     """Launcher and keeper end, unless a container runs."""
     if launcher.runs:
@@ -145,6 +151,7 @@ def detach(launcher: Launcher, message: Message, fds: list[int], client: socket.
 
 
 HANDLERS: dict[str, Handler] = {
-    "hello": hello, "end": end, "start": start, "signal": send_signal, "stop": stop, "freeze": freeze, "unfreeze": unfreeze,
+    "hello": hello, "settle": settle, "end": end, "start": start, "signal": send_signal, "stop": stop, "freeze": freeze,
+    "unfreeze": unfreeze,
     "wait": wait, "attach": attach, "detach": detach,
 }  # fmt: skip

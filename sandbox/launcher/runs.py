@@ -15,7 +15,7 @@ from ..linux import files, syscalls
 from ..primitives import cgroups
 from ..primitives.namespaces import Clone, Enter
 from ..step import Step, World
-from . import inside, protocol
+from . import inside, lingering, protocol
 from .ledger import Ledger, undo
 from .loop import readable
 from .nursery import Nursery
@@ -26,6 +26,8 @@ Directories = tuple[tuple[str, str], ...]
 PIPE_READS = 16
 #: What the ends of a terminal are called while the keeper holds them.
 ENDS = ("master", "slave")
+#: So often in a row an init may reboot within its first second: one that can do nothing else would keep the machine busy.
+REBOOTS = 10
 #: How a pid namespace ends when its init calls reboot(2), as wait(2) tells it.
 REBOOT = {int(signal.SIGHUP): "rebooted", int(signal.SIGINT): "halted"}
 
@@ -44,11 +46,13 @@ class Run:
         self.cgroups: Directories = ()
         self.oom_kills = 0  # how many there had been in the container before
         self.undo: list[dict[str, Any]] = []
+        self.lingering: list[dict[str, Any]] = []  # what of it is left for later
         self.log = logs.LogWriter(request.get("log", ""))
         self.spools: dict[int, Spool] = {}  # a detached container's streams, by the end that is read
         self.terminals: list[tuple[int, int]] = []  # master and slave of the console and, after it, of /dev/tty1 …
         self.attached: dict[int, socket.socket] = {}  # who has which terminal now
-        self.reborn = False  # it rebooted: who waits for its end goes on waiting, who has a terminal gets the new one
+        # How often it has rebooted at once: who waits for its end goes on waiting, who has a terminal gets the new one.
+        self.reborn = 0
         self.running = False  # the program has begun
         self.failure: dict[str, Any] | None = None
         self.stopping = ""  # why we are ending it: "timeout", "stopped"
@@ -93,6 +97,9 @@ class Run:
             syscalls.observe(False)
             for fd in self.world.streams:
                 os.close(fd)
+            for helper, said in self.world.helpers.values():  # after a failure: nobody else asks how they ended
+                os.waitpid(helper, 0)
+                os.close(said)
 
     def _bear(self, number: int, step: Step, nursery: Nursery, observe: bool) -> None:
         """Have the child born, if it is not there already, and tell it its work."""
@@ -162,7 +169,7 @@ class Run:
             run.spools[held[stream]].recover(run.log)
         while (pair := tuple(held.get(f"{end}{len(run.terminals)}", -1) for end in ENDS)) != (-1, -1):
             run.terminals.append((pair[0], pair[1]))
-        run.world.held = {label: fd for label, fd in held.items() if label == "ids"}
+        run.world.held = {label: fd for label, fd in held.items() if label == "ids" or label.startswith("port ")}
         return run
 
     def reclaim(self) -> None:
@@ -253,7 +260,14 @@ class Run:
     def reboots(self, status: int | None) -> bool:
         """Whether its init has asked for another start; nobody else has ended it."""
         again = self.system and status is not None and REBOOT.get(status) == "rebooted"
-        return again and not self.stopping and "plan" in self.request
+        return again and not self.stopping and "plan" in self.request and self.reborn < REBOOTS
+
+    def again(self) -> "Run":
+        """The same container, started anew; who waits for its end waits for that one's."""
+        run = Run(self.name, self.request, self.waiting)
+        run.attached, self.waiting = self.attached, []
+        run.reborn = self.reborn + 1 if time.time() - self.begun < 1.0 else 1
+        return run
 
     def take_back(self) -> dict[str, Any]:
         """Note what it used, then undo what the kernel leaves; what could not be undone is "left"."""
@@ -263,8 +277,9 @@ class Run:
         kept: dict[str, Any] = {"usage": {"cpu_seconds": used.cpu_seconds, "memory": used.memory}}
         for fd in self.world.held.values():
             fcntl.flock(fd, fcntl.LOCK_UN)  # of the keeper's duplicate too: or `undo` would find its own range taken
+        at_once, self.lingering = lingering.split(self.undo)
         try:
-            undo(self.undo)
+            undo(at_once)
         except (OSError, SandboxError) as error:
             kept["left"] = str(error)
         return kept

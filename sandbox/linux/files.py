@@ -77,6 +77,11 @@ def session(pid: int | str) -> int:
     return int(_stat(pid)[3])
 
 
+def name(pid: int | str) -> str:
+    """What `ps` shows of a process: 15 bytes. proc_pid_comm(5)."""
+    return read(f"/proc/{pid}/comm").rstrip("\n")
+
+
 def status(pid: int | str = "self") -> dict[str, str]:
     """/proc/PID/status: its keys, each with what stands behind the colon. proc_pid_status(5)."""
     pairs = (line.partition(":") for line in read(f"/proc/{pid}/status").splitlines())

@@ -240,6 +240,17 @@ def fsmount(fd: int, attributes: int = 0) -> int:
     return _syscall("fsmount", c.SYS_FSMOUNT, fd, c.FSMOUNT_CLOEXEC, attributes, shown=f"{fd}, {attributes:#x}")
 
 
+def exchange(path: str, other: str) -> None:
+    """Let two files or folders change places, at once. rename(2), RENAME_EXCHANGE."""
+    at, flags = c.AT_FDCWD, c.RENAME_EXCHANGE
+    _call("renameat2", _libc.renameat2, at, _text(path), at, _text(other), flags, shown=f"{path!r}, {other!r}", path=path)
+
+
+def syncfs(fd: int) -> None:
+    """Write all that waits to be written, on the file system that `fd` lies on, to its disk. syncfs(2)."""
+    _call("syncfs", _libc.syncfs, fd, shown=str(fd))
+
+
 # --- paths that may be hostile --------------------------------------------------------------------------------------
 
 

@@ -116,7 +116,6 @@ ABILITIES = (
     ("Kill a container at one blow", ("cgroup.kill",)),
     ("Join containers by a network", ("network.veth", "network.bridge", "network.nft")),
     ("Virtual machines with KVM (tried when one boots)", ("kvm",)),
-    ("Checkpoint and restore", ("program.criu",)),
 )
 
 IDS = {

@@ -6,6 +6,7 @@ code, and the reason.
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 
+from ..immutable import immutable
 from ..listing import Info
 
 #: What can be asked for by itself: LXC's -s, -p, -i and -S.
@@ -89,12 +90,47 @@ def names_text(infos: Iterable[Info], *, line: bool = False, width: int = 80) ->
     return "".join("".join(f"{name:{column}}" for name in row).rstrip() + "\n" for row in rows)
 
 
-def table_text(infos: Iterable[Info], unprivileged: Callable[[str], bool]) -> str:
-    """The table of lxc-ls -f. `unprivileged` says of a name whether that container has a user namespace."""
-    rows = [("NAME", "STATE", "AUTOSTART", "GROUPS", "IPV4", "IPV6", "UNPRIVILEGED")]
-    for info in infos:
-        addresses = ([ip for ip in info.ips if "." in ip and ":" not in ip], [ip for ip in info.ips if ":" in ip])
-        four, six = (", ".join(kind) or "-" for kind in addresses)
-        rows.append((info.name, info.state, "0", "-", four, six, str(unprivileged(info.name)).lower()))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "".join(" ".join(f"{cell:{size}}" for cell, size in zip(row, widths, strict=True)).rstrip() + "\n" for row in rows)
+@immutable
+class Row:
+    """A container in the table of lxc-ls: what is known of it, and what its configuration says."""
+
+    info: Info
+    autostart: bool = False
+    groups: tuple[str, ...] = ()
+    unprivileged: bool = True
+    depth: int = 0  # how many containers it is in
+
+
+def _megabytes(amount: int | None) -> str:
+    return "-" if amount is None else f"{amount / (1 << 20):.2f}MB"
+
+
+def _addresses(row: Row, colon: bool) -> str:
+    return ", ".join(ip for ip in row.info.ips if (":" in ip) == colon)
+
+
+#: Every column that there can be, and what stands in it.
+COLUMNS: dict[str, Callable[[Row], str]] = {
+    "NAME": lambda row: ("\\".rjust(row.depth) if row.depth else "") + row.info.name,
+    "STATE": lambda row: row.info.state,
+    "PID": lambda row: str(row.info.pid or ""),
+    "RAM": lambda row: _megabytes(row.info.memory_use),
+    "SWAP": lambda row: "-",  # not read: it would cost another look at every group
+    "AUTOSTART": lambda row: str(int(row.autostart)),
+    "GROUPS": lambda row: ", ".join(row.groups),
+    "INTERFACE": lambda row: row.info.link,
+    "IPV4": lambda row: _addresses(row, False),
+    "IPV6": lambda row: _addresses(row, True),
+    "UNPRIVILEGED": lambda row: str(row.unprivileged).lower(),
+}
+FANCY = ("NAME", "STATE", "AUTOSTART", "GROUPS", "IPV4", "IPV6", "UNPRIVILEGED")
+
+
+def table_text(rows: Iterable[Row], columns: Collection[str] = FANCY) -> str:
+    """The table of lxc-ls -f, with these of the COLUMNS; nothing at all if there is no container."""
+    cells = [[COLUMNS[column](row) or "-" for column in columns] for row in rows]
+    if not cells:
+        return ""
+    table = [list(columns), *cells]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "".join(" ".join(f"{cell:{size}}" for cell, size in zip(row, widths, strict=True)).rstrip() + "\n" for row in table)

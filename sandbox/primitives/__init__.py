@@ -8,6 +8,7 @@ from . import (
     capabilities,
     cgroups,
     devices,
+    etc,
     hooks,
     mounts,
     namespaces,
@@ -22,6 +23,6 @@ from . import (
 )
 
 __all__ = [
-    "barrier", "capabilities", "cgroups", "devices", "hooks", "mounts", "namespaces", "network", "overlay", "process", "root",
-    "seccomp", "sysctl", "terminal", "users",
+    "barrier", "capabilities", "cgroups", "devices", "etc", "hooks", "mounts", "namespaces", "network", "overlay", "process",
+    "root", "seccomp", "sysctl", "terminal", "users",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Hooks: programs of whoever configures a container, run at fixed moments of its life. lxc.container.conf(5), "Container hooks"."""
+"""Hooks: programs of whoever configures a container, run at moments of its life. lxc.container.conf(5), Container hooks."""
 
 import os
 

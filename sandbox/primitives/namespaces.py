@@ -50,6 +50,9 @@ class Clone(Step):
     What a user may have of some things (inotify instances, message queues, pending signals) is counted against who made the
     user namespace, too. Made by root, one container could use up what root and all other containers may have; so root makes it
     in the name of a user id that nobody has. user_namespaces(7), namespaces(7), inotify(7).
+
+    `network_of` is (pid, start time) of a process whose network namespace the child shares. It is entered before the birth:
+    from its own user namespace the child could not.
     """
 
     lane = "outside"
@@ -57,10 +60,12 @@ class Clone(Step):
     see = "ls -l /proc/PID/ns"
 
     namespaces: tuple[str, ...] = ()
+    network_of: tuple[int, ...] = ()
 
     def apply(self, world: World) -> str:
         # A cgroup namespace shows the tree from the group one is in *when it is made*: the child makes it after JoinCgroup.
         born_in = tuple(name for name in self.namespaces if name != "cgroup")
+        own = enter_network(*self.network_of) if self.network_of else -1
         borrowed = "user" in born_in and os.geteuid() == 0 and _borrow_id()
         try:
             # With CLONE_PARENT the exit signal is the parent's own; giving one is EINVAL.
@@ -68,6 +73,8 @@ class Clone(Step):
         finally:
             if borrowed and world.pid != 0:
                 _return_id()
+            if own >= 0 and world.pid != 0:
+                leave_network(own)
         return f"pid {world.pid}"
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
@@ -136,6 +143,63 @@ def _why_no_namespace() -> tuple[str, str]:
     )
 
 
+def open_process(pid: int, start_time: int) -> int:
+    """A pidfd of the process that started then; raises WrongState if it has ended."""
+    try:
+        target = os.pidfd_open(pid)
+    except ProcessLookupError:
+        target = -1
+    with suppress(OSError):
+        if target >= 0 and files.start_time(pid) == start_time:
+            return target
+    if target >= 0:
+        os.close(target)
+    raise WrongState(f"process {pid} of the container has ended")
+
+
+def enter_network(pid: int, start_time: int) -> int:
+    """Go over into the network namespace of a process; returns our own, for `leave_network`. setns(2)"""
+    target = open_process(pid, start_time)
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.setns(target, c.CLONE_NEWNET)
+    except BaseException:
+        os.close(own)
+        raise
+    finally:
+        os.close(target)
+    return own
+
+
+def leave_network(own: int) -> None:
+    """Come back."""
+    syscalls.setns(own, c.CLONE_NEWNET)
+    os.close(own)
+
+
+class OpenSysfs(Step):
+    """A /sys that shows another container's network: it shows that of the namespace in which it is made. sysfs(5)"""
+
+    lane = "outside"
+    man = "sysfs(5)"
+
+    network_of: tuple[int, ...]
+    tree: str = "sys"
+
+    def apply(self, world: World) -> None:
+        own = enter_network(*self.network_of)
+        try:
+            made = syscalls.fsopen("sysfs")
+            try:
+                syscalls.fsconfig(made, None)
+                safe = c.MOUNT_ATTR_RDONLY | c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC
+                world.trees[self.tree] = syscalls.fsmount(made, safe)
+            finally:
+                os.close(made)
+        finally:
+            leave_network(own)
+
+
 class Enter(Step):
     """Be born inside the namespaces of a running process: how `exec` joins a container. setns(2).
 
@@ -152,7 +216,7 @@ class Enter(Step):
     namespaces: tuple[str, ...]
 
     def apply(self, world: World) -> str:
-        target = self._open()
+        target = open_process(self.pid, self.start_time)
         answer, tell = os.pipe()
         try:
             helper, helper_fd = syscalls.clone3(c.CLONE_PARENT, exit_signal=0)
@@ -171,19 +235,6 @@ class Enter(Step):
         world.pid = int(number)
         world.pidfd = os.pidfd_open(world.pid)
         return f"pid {world.pid}"
-
-    def _open(self) -> int:
-        """A pidfd of the process; raises WrongState if it has ended."""
-        try:
-            target = os.pidfd_open(self.pid)
-        except ProcessLookupError:
-            target = -1
-        with suppress(OSError):
-            if target >= 0 and files.start_time(self.pid) == self.start_time:
-                return target
-        if target >= 0:
-            os.close(target)
-        raise WrongState(f"process {self.pid} of the container has ended")
 
     def _enter(self, world: World, target: int, tell: int) -> None:
         """In the helper: enter, make the child, and end. Returns only in the child."""

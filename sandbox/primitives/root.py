@@ -1,6 +1,7 @@
 """The root: which folder is "/", and how the old one is let go. pivot_root(2), mount_namespaces(7)."""
 
 import os
+import time
 
 from ..linux import constants as c
 from ..linux import files, syscalls
@@ -58,6 +59,28 @@ class PivotRoot(Step):
                 f"{world.root} is no mount point of its own",
                 "MountOverlay was left out: the new root must be a mount",
             )
+        return "", ""
+
+
+class Chroot(Step):
+    """Let "/" be the new tree for this process and what it starts. chroot(2).
+
+    Only where names are looked up changes: the old tree stays mounted, and who may chroot(2) once more gets out.
+    """
+
+    man = "chroot(2)"
+    see = "ls -l /proc/PID/root"
+
+    def apply(self, world: World) -> None:
+        start = time.monotonic_ns()
+        os.chroot(world.root)
+        os.chdir("/")  # or it would still stand outside
+        syscalls.note("chroot", repr(world.root), 0, start)
+        world.root = world.scratch = ""
+
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        if not world.root:
+            return "there is no new root yet", "AttachRoot or MountOverlay was left out: it makes the new root"
         return "", ""
 
 

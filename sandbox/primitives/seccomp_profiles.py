@@ -13,6 +13,8 @@ from typing import NamedTuple
 # What a filter can answer. seccomp(2), "return value of a filter"; an errno goes into the lower half.
 ALLOW = 0x7FFF0000
 ERRNO = 0x00050000
+TRAP = 0x00030000  # a SIGSYS
+KILL = 0x00000000  # of the thread
 DENIED = ERRNO | errno.EPERM
 #: For what this profile has never heard of: programs that try a new call know to fall back on ENOSYS, not on EPERM.
 UNKNOWN = ERRNO | errno.ENOSYS
@@ -31,8 +33,24 @@ class Check(NamedTuple):
     otherwise: int
 
 
-#: What happens to a call: always the same, or by one of its arguments.
-Rule = int | Check
+class Condition(NamedTuple):
+    """What an argument has to be, all 64 bits of it; `word` is libseccomp's: EQ, NE, LT, LE, GT, GE, MASKED_EQ."""
+
+    argument: int
+    word: str
+    value: int
+    mask: int
+
+
+class Cases(NamedTuple):
+    """A verdict that depends on several arguments: that of the first case whose conditions are all met, or `otherwise`."""
+
+    cases: tuple[tuple[int, tuple[Condition, ...]], ...]
+    otherwise: int
+
+
+#: What happens to a call: always the same, or by its arguments.
+Rule = int | Check | Cases
 
 ALL_BITS = 0xFFFFFFFF
 

@@ -8,7 +8,7 @@ from ..step import Step, World
 
 
 class SetSysctls(Step):
-    """Write settings below /proc/sys: ("net.ipv4.ip_forward", "1"). Those that are the whole machine's are refused by the kernel."""
+    """Write settings below /proc/sys: ("net.ipv4.ip_forward", "1"). The kernel refuses those of the whole machine."""
 
     man = "sysctl(8)"
     see = "sysctl NAME"

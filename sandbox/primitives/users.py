@@ -152,3 +152,16 @@ class BecomeRoot(Step):
         if error.errno == 22:
             return f"id 0 is not mapped (uid_map: {read_maps()['uid']})", "MapIds was left out, or maps other ids"
         return "", ""
+
+
+class BecomeUser(Step):
+    """Be this user, and leave all groups as they are. setresuid(2)."""
+
+    man = "setresuid(2)"
+    see = "id"
+
+    uid: int
+
+    def apply(self, world: World) -> None:
+        os.setresuid(self.uid, self.uid, self.uid)
+        syscalls.note("setresuid", f"{self.uid}, {self.uid}, {self.uid}", 0, 0)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from sandbox.plans import Plan
+from sandbox.lanes import Plan
 from tests.shell import Shell, until
 
 pytestmark = pytest.mark.needs_userns

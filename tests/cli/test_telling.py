@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from sandbox import cli
+from sandbox.cli import front
 from sandbox.errors import InvalidOption
 from tests.shell import Shell
 
@@ -34,7 +34,7 @@ def test_help_lists_every_command_and_each_explains_itself(shell: Shell) -> None
     words = "run exec create start attach ps info logs images doctor ledger stop kill rm freeze unfreeze wait"
     for name in words.split():
         assert f"\n    {name} " in text
-        assert name in cli.COMMANDS
+        assert name in front.COMMANDS
     assert "--memory" in shell.text("run", "--help")
     assert shell.text("--version").startswith("sandbox ")
 
@@ -57,7 +57,7 @@ def test_images_doctor_and_an_empty_ledger_tell_what_there_is(shell: Shell) -> N
 
 
 def test_the_words_of_a_command_are_the_vocabulary_of_options() -> None:
-    made = cli.parser("run", cli.COMMANDS["run"])
+    made = front.parser("run", front.COMMANDS["run"])
     args = made.parse_args(["-it", "-m", "64m", "-e", "A=1", "--share", "net", "--rm", "busybox", "ls", "-l"])
     assert (args.image, args.command, args.memory, args.env, args.tty) == ("busybox", ["ls", "-l"], "64m", ["A=1"], True)
     with pytest.raises(InvalidOption, match="IMAGE"):

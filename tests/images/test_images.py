@@ -14,7 +14,7 @@ from sandbox.errors import NotFound
 from sandbox.home import home
 from sandbox.images import layers
 from sandbox.store import Home
-from tests.conftest import as_nobody
+from tests.conftest import REPOSITORY, as_nobody
 
 
 def test_an_unknown_image_is_refused_with_the_names_of_those_there_are(shelf: Home) -> None:
@@ -89,6 +89,41 @@ def test_a_failure_or_a_crash_in_the_middle_leaves_no_layer(shelf: Home) -> None
     Path(shelf.layers, ".new-layer", "half").touch()
     assert os.listdir(layers.make(shelf, "layer", lambda root: None)) == []
     assert os.listdir(shelf.layers) == ["layer"]
+
+
+def test_a_layer_that_takes_long_lets_no_other_wait(shelf: Home) -> None:
+    def fill(root: str) -> None:
+        layers.make(shelf, "other", layers.furnish)  # it is made while this one is not there yet
+        assert sorted(os.listdir(shelf.layers)) == [".new-slow", "other"]
+
+    layers.make(shelf, "slow", fill)
+    assert sorted(os.listdir(shelf.layers)) == ["other", "slow"]
+
+
+def test_after_an_error_another_who_waited_makes_it(shelf: Home) -> None:
+    made: list[str] = []
+    waiting = threading.Thread(target=lambda: made.append(layers.make(shelf, "layer", layers.furnish)))
+
+    def fail(root: str) -> None:
+        waiting.start()
+        time.sleep(0.05)
+        raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError):
+        layers.make(shelf, "layer", fail)
+    waiting.join()
+    assert made == [f"{shelf.layers}/layer"]
+    assert os.listdir(shelf.layers) == ["layer"]
+
+
+def test_what_a_crash_left_of_a_layer_goes_when_the_shelf_is_opened(shelf: Home) -> None:
+    left = Path(shelf.layers, ".new-layer")
+    left.mkdir()
+    (left / "half").touch()
+    os.utime(left, (0, 0))
+    script = "from sandbox.home import home; home()"
+    subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
+    assert os.listdir(shelf.layers) == []
 
 
 @pytest.mark.needs_root

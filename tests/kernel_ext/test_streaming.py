@@ -41,7 +41,7 @@ class Recorder:
 def clock(monkeypatch):
     found = Clock()
     monkeypatch.setattr(streaming, "time", found)
-    monkeypatch.setattr(streaming, "_next", 0.0)
+    monkeypatch.setattr(streaming, "pace", streaming.Pace())
     return found
 
 

@@ -20,8 +20,8 @@ import pytest
 
 import sandbox
 from sandbox.errors import LauncherLost, NotFound
+from sandbox.lanes import Plan
 from sandbox.linux import files
-from sandbox.plans import Plan
 from sandbox.primitives.barrier import WaitForGo
 from tests.launcher.conftest import Shelf, processes, until
 

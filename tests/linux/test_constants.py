@@ -9,11 +9,13 @@ from sandbox.linux import constants
 from sandbox.linux.numbers import AUDIT_ARCH
 
 HEADERS = (
-    "asm/ioctls.h", "linux/audit.h", "linux/capability.h", "linux/fcntl.h", "linux/if.h", "linux/mount.h", "linux/openat2.h",
-    "linux/prctl.h", "linux/sched.h", "linux/seccomp.h", "linux/securebits.h", "linux/sockios.h",
+    "asm/ioctls.h", "linux/audit.h", "linux/capability.h", "linux/fcntl.h", "linux/fs.h", "linux/if.h", "linux/if_addr.h",
+    "linux/if_link.h", "linux/inotify.h", "linux/mount.h", "linux/netfilter.h", "linux/netfilter/nf_tables.h",
+    "linux/netfilter/nfnetlink.h", "linux/netlink.h", "linux/openat2.h", "linux/prctl.h", "linux/rtnetlink.h", "linux/sched.h",
+    "linux/seccomp.h", "linux/securebits.h", "linux/sockios.h", "linux/veth.h",
 )  # fmt: skip
 #: The C library's own header for what the kernel's don't show; the two can't be included together.
-LIBC = {"MNT_DETACH": "sys/mount.h"}
+LIBC = {"MNT_DETACH": "sys/mount.h", "SOL_NETLINK": "sys/socket.h"}
 #: Younger than the headers of Debian 12 (Linux 6.1). PIDFD_GET_INFO is _IOWR(0xFF, 11, struct pidfd_info of 64 bytes).
 NEWER = {"PIDFD_GET_INFO": (3 << 30) | (64 << 16) | (0xFF << 8) | 11, "PIDFD_INFO_EXIT": 1 << 3}
 RENAMED = {"LINUX_CAPABILITY_VERSION_3": "_LINUX_CAPABILITY_VERSION_3"}

@@ -73,8 +73,15 @@ def test_names_stand_side_by_side_or_one_a_line():
 
 
 def test_the_table_has_the_columns_of_lxc():
-    assert info.table_text([BUSY, Info("other", "STOPPED")], lambda name: name == "box").splitlines() == [
-        "NAME  STATE   AUTOSTART GROUPS IPV4     IPV6    UNPRIVILEGED",
-        "box   RUNNING 0         -      10.0.3.7 fe80::1 true",
-        "other STOPPED 0         -      -        -       false",
+    rows = [info.Row(BUSY, True, ("web", "onboot")), info.Row(Info("other", "STOPPED"), unprivileged=False)]
+    assert info.table_text(rows).splitlines() == [
+        "NAME  STATE   AUTOSTART GROUPS      IPV4     IPV6    UNPRIVILEGED",
+        "box   RUNNING 1         web, onboot 10.0.3.7 fe80::1 true",
+        "other STOPPED 0         -           -        -       false",
     ]
+    assert info.table_text(rows, ("PID", "RAM", "NAME")).splitlines() == [
+        "PID  RAM    NAME",
+        "4711 3.00MB box",
+        "-    -      other",
+    ]
+    assert info.table_text([]) == ""

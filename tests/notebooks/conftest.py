@@ -1,5 +1,6 @@
 """Lessons, their source, and a way to run them."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -14,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from sandbox.home import home as open_home
 from tests.conftest import REPOSITORY
+from tests.lxc.templates.conftest import debian_layer  # noqa: F401  a fixture
 
 EXECUTE = Path(__file__).parent / "execute.py"
 
@@ -70,10 +73,31 @@ def run(text: str, folder: Path, environment: dict[str, str], *command: str) -> 
     return Run(json.loads(target.read_text())["cells"], time.monotonic() - begun)
 
 
+#: A lesson that makes networks makes them in this network namespace, and not in the host's. Only root makes any.
+ALONE = () if os.geteuid() else ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+
+
 @pytest.fixture
 def play(home: Path, tmp_path: Path) -> Callable[[str], Run]:
-    """A function that runs the text of a notebook, as we are, with a shelf of its own."""
+    """A function that runs the text of a notebook, as we are, with a shelf of its own, and no way to the internet."""
     pytest.importorskip("nbclient", reason="needs nbclient and a kernel: pip install '.[lab,test]'")
     pytest.importorskip("ipykernel", reason="needs a kernel: pip install '.[lab]'")
     environment = {"PYTHONPATH": str(REPOSITORY), "SANDBOX_HOME": str(home)}
-    return lambda text: run(text, tmp_path, environment, sys.executable)
+    return lambda text: run(text, tmp_path, environment, *ALONE, sys.executable)
+
+
+@pytest.fixture
+def layer(request: pytest.FixtureRequest) -> Path | None:
+    """The files of a Debian, for the lesson that installs one; None where they can't be had."""
+    with contextlib.suppress(pytest.skip.Exception):
+        if "14_system-containers" in request.node.name:
+            return Path(request.getfixturevalue("debian_layer"))
+    return None
+
+
+@pytest.fixture
+def played(layer: Path | None, play: Callable[[str], Run]) -> Callable[[str], Run]:
+    """Like `play`, where a Debian need not be fetched: from a network namespace of its own it could not be."""
+    if layer:
+        subprocess.run(["cp", "-a", "--reflink=auto", str(layer), open_home().layers], check=True)
+    return play

@@ -15,7 +15,20 @@ from sandbox.errors import InvalidOption, NotPossibleHere
 from sandbox.linux.constants import CAPABILITIES
 from sandbox.linux.numbers import AUDIT_ARCH, SYSCALLS, table
 from sandbox.primitives import seccomp
-from sandbox.primitives.seccomp_profiles import ALLOW, ALLOWED, CHECKED, DENIED, ERRNO, UNKNOWN, WITH_CAPABILITY, Check, Rule
+from sandbox.primitives.seccomp_profiles import (
+    ALLOW,
+    ALLOWED,
+    CHECKED,
+    DENIED,
+    ERRNO,
+    UNKNOWN,
+    WITH_CAPABILITY,
+    Cases,
+    Check,
+    Condition,
+    Rule,
+)  # fmt: skip
+from sandbox.primitives.seccomp_program import assemble, listing
 from sandbox.spec import DEFAULT_CAPABILITIES
 from sandbox.step import Step, World
 
@@ -58,6 +71,8 @@ def judge(program: bytes, number: int, *arguments: int, arch: int = AUDIT_ARCH[M
             at += yes if register == operand else no
         elif code == 0x35:  # BPF_JMP | BPF_JGE | BPF_K
             at += yes if register >= operand else no
+        elif code == 0x25:  # BPF_JMP | BPF_JGT | BPF_K, which only libseccomp makes
+            at += yes if register > operand else no
         else:
             raise AssertionError(f"instruction {at - 1}: unknown code {code:#x}")
 
@@ -149,19 +164,37 @@ def test_unconfined_is_no_program_and_an_unknown_name_is_refused_with_those_that
 verdicts = st.sampled_from([ALLOW, DENIED, UNKNOWN])
 values = st.integers(0, 0xFFFFFFFF)
 checks = st.builds(Check, st.integers(0, 5), values, st.tuples(values, values), verdicts, verdicts)
-rules = st.dictionaries(st.integers(0, 600), verdicts | checks, max_size=60)
+edges = st.sampled_from([0, 1, 7, 8, 0xFFFFFFFF, 1 << 32, (1 << 32) + 7, 1 << 63, (1 << 64) - 1])
+wide = edges | st.integers(0, (1 << 64) - 1)
+COMPARE = {
+    "EQ": lambda a, b: a == b, "NE": lambda a, b: a != b, "LT": lambda a, b: a < b, "LE": lambda a, b: a <= b,
+    "GT": lambda a, b: a > b, "GE": lambda a, b: a >= b,
+}  # fmt: skip
+conditions = st.builds(Condition, st.integers(0, 5), st.sampled_from([*COMPARE, "MASKED_EQ"]), wide, wide)
+cases = st.builds(
+    Cases, st.lists(st.tuples(verdicts, st.lists(conditions, max_size=3).map(tuple)), max_size=4).map(tuple), verdicts
+)
+rules = st.dictionaries(st.integers(0, 600), verdicts | checks | cases, max_size=60)
+
+
+def is_met(condition: Condition, arguments: list[int]) -> bool:
+    argument, word, value, mask = arguments[condition.argument], condition.word, condition.value, condition.mask
+    return argument & mask == value & mask if word == "MASKED_EQ" else COMPARE[word](argument, value)
 
 
 def by_hand(rule: Rule, arguments: list[int]) -> int:
     if isinstance(rule, Check):
         return rule.then if arguments[rule.argument] & rule.mask in rule.values else rule.otherwise
+    if isinstance(rule, Cases):
+        met = (verdict for verdict, all_of in rule.cases if all(is_met(condition, arguments) for condition in all_of))
+        return next(met, rule.otherwise)
     return rule
 
 
 @settings(deadline=None)
-@given(rules, st.lists(values, min_size=6, max_size=6))
+@given(rules, st.lists(wide, min_size=6, max_size=6))
 def test_any_set_of_rules_is_judged_as_written(rules: dict[int, Rule], arguments: list[int]) -> None:
-    program = seccomp.assemble(seccomp.merged(rules), AUDIT_ARCH["x86_64"])
+    program = assemble(seccomp.merged(rules), AUDIT_ARCH["x86_64"])
     for number in {n + d for n in rules for d in (0, 1)} | {0, 601, 0xFFFFFFFF}:
         assert judge(program, number, *arguments) == by_hand(rules.get(number, UNKNOWN), arguments)
 
@@ -178,7 +211,7 @@ def test_ranges_are_as_few_as_they_can_be_and_the_last_is_for_what_nobody_knows(
 def test_jumps_longer_than_eight_bits_find_their_way() -> None:
     dice = random.Random(7)
     rules: dict[int, Rule] = {n: Check(n % 6, 0xFF, (n & 0xFF, 7), DENIED, dice.choice([ALLOW, UNKNOWN])) for n in range(500)}
-    program = seccomp.assemble(seccomp.merged(rules), AUDIT_ARCH["x86_64"])
+    program = assemble(seccomp.merged(rules), AUDIT_ARCH["x86_64"])
     assert len(program) // 8 > 1000
     arguments = [dice.choice([7, n]) for n in range(6)]
     assert all(judge(program, n, *arguments) == by_hand(rules.get(n, UNKNOWN), arguments) for n in range(520))
@@ -213,7 +246,7 @@ def test_libseccomp_as_the_referee_gives_the_same_verdicts() -> None:
 
 def test_the_listing_shows_names_and_tells_where_every_branch_goes() -> None:
     program = default()
-    lines = seccomp.listing(program).splitlines()
+    lines = listing(program).splitlines()
     assert len(lines) == len(program) // 8
     assert "arch == x86_64: 2, else" in lines[1]
     assert any("argument 0 & 0x7e020000 == 0x0" in line for line in lines)
@@ -224,7 +257,7 @@ def test_the_listing_shows_names_and_tells_where_every_branch_goes() -> None:
 
 def test_long_programs_are_listed_too() -> None:
     rules: dict[int, Rule] = dict(enumerate([ALLOW, DENIED] * 300))
-    assert "jump    " in seccomp.listing(seccomp.assemble(seccomp.merged(rules), AUDIT_ARCH["aarch64"]))
+    assert "jump    " in listing(assemble(seccomp.merged(rules), AUDIT_ARCH["aarch64"]))
 
 
 def test_the_step_survives_the_wire_and_shows_itself_briefly() -> None:

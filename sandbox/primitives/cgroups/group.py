@@ -7,15 +7,15 @@ import errno
 import os
 import signal
 import time
-from dataclasses import dataclass
 from types import ModuleType
 
 from ...errors import NotPossibleHere, SandboxError
+from ...immutable import immutable
 from . import knobs, v1, v2
 from .hierarchy import UNIFIED, Directories, is_ours
 
 
-@dataclass(frozen=True)
+@immutable
 class Usage:
     """What a group has used so far. Times are seconds, sizes bytes; None: not counted here, or (a limit) there is none."""
 

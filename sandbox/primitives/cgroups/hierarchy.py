@@ -10,11 +10,11 @@ for them too. cgroups(7), Documentation/admin-guide/cgroup-v2.rst.
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ...errors import InvalidOption
+from ...immutable import immutable
 from ...linux import files
 from . import knobs
 
@@ -25,7 +25,9 @@ SUPERVISOR = "supervisor"
 ALWAYS = ("memory", "pids", "cpu", "cpuacct", "blkio", "io")
 _ALSO = str.maketrans("", "", "-_+")
 #: What a container that boots an init joins, too: it sees each tree from its own group, and not the host's.
-SYSTEM = ("cpuset", "cpuacct", "devices", "freezer", "perf_event", "net_cls", "net_prio", "hugetlb", "rdma", "misc", "name=systemd")
+SYSTEM = (
+    "cpuset", "cpuacct", "devices", "freezer", "perf_event", "net_cls", "net_prio", "hugetlb", "rdma", "misc", "name=systemd",
+)  # fmt: skip
 LIMITED = ("memory", "pids", "cpu", "cpuset")
 SCOPE = "start through: systemd-run --scope -p Delegate=yes COMMAND (not as root: systemd-run --user --scope …)"
 
@@ -44,7 +46,7 @@ class Place(NamedTuple):
     cure: str = ""
 
 
-@dataclass(frozen=True)
+@immutable
 class Layout:
     """The controllers of this machine, as a process sees them. Plain data: the launcher's goes to its clients."""
 

@@ -36,7 +36,7 @@ def _read_only(path: str, directory: str, name: str) -> tuple[str, str]:
 
 def _no_space(path: str, directory: str, name: str) -> tuple[str, str]:
     for file in ("cpuset.mems", "cpuset.cpus"):
-        if name in ("cgroup.procs", "tasks") and os.path.exists(f"{directory}/{file}") and not knobs.text(directory, file).strip():
+        if name in ("cgroup.procs", "tasks") and knobs.text(directory, file).isspace():
             return f"{file} of {directory} is empty, so nothing can run in it", "MakeCgroups must come first"
     return f"no more groups can be made below {directory}", "remove containers; see num_cgroups in /proc/cgroups"
 

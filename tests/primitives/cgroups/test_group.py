@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox.errors import NotPossibleHere
+from sandbox.linux import constants, inotify
 from sandbox.primitives import cgroups
 from sandbox.primitives.cgroups import v2
 from sandbox.primitives.cgroups.hierarchy import UNIFIED, Directories, Layout
@@ -240,3 +242,30 @@ def test_without_any_freezer_the_condition_is_named(layout: Layout) -> None:
     with pytest.raises(NotPossibleHere, match="neither a v2 tree nor v1's freezer"):
         cgroups.freeze((("memory", "/sys/fs/cgroup/memory/container-sandbox/none"),))
     assert not cgroups.frozen(())
+
+
+def test_a_file_is_found_by_its_name_alone_and_only_in_the_group(make_group: MakeGroup) -> None:
+    group = make_group()
+    for controller, directory in group.directories:
+        for path in Path(directory).iterdir():
+            if path.is_file() and path.name.startswith(f"{controller}."):
+                assert cgroups.control_file(group.directories, path.name) == str(path)
+    unified = dict(group.directories).get(UNIFIED)
+    assert cgroups.control_file(group.directories, "cgroup.freeze") == (f"{unified}/cgroup.freeze" if unified else "")
+    for name in ("", "memory", "memory.nosuch", "nosuch.max", "../memory.max", f"memory.max/../{Path(unified or '/').name}"):
+        assert cgroups.control_file(group.directories, name) == ""
+
+
+@pytest.mark.needs_cgroup(UNIFIED)
+def test_freezing_and_thawing_are_told_by_a_file(make_group: MakeGroup) -> None:
+    group = make_group()
+    fd = inotify.init()
+    try:
+        inotify.add_watch(fd, cgroups.events_file(group.directories), constants.IN_MODIFY)
+        for act in (cgroups.freeze, cgroups.thaw):
+            act(group.directories)
+            assert select.select([fd], [], [], 10)[0]
+            assert {event.mask for event in inotify.read(fd)} == {constants.IN_MODIFY}
+    finally:
+        os.close(fd)
+    assert cgroups.events_file((("freezer", "/sys/fs/cgroup/freezer/x"),)) == ""

@@ -11,7 +11,7 @@ from sandbox.primitives.cgroups.hierarchy import ROOM, SUPERVISOR, UNIFIED, Layo
 Machine = Callable[..., Layout]
 
 HYBRID: dict[str, dict[str, str]] = {
-    f"{name}/": {} for name in ("cpu", "cpuacct", "cpuset", "memory/jobs/7", "freezer", "blkio", "pids")
+    f"{name}/": {} for name in ("cpu", "cpuacct", "cpuset", "memory/jobs/7", "freezer", "blkio", "pids", "systemd")
 }
 DOCKER: dict[str, dict[str, str]] = {"cpu,cpuacct": {}, "memory": {}, "pids": {}, "freezer": {}}
 UNIFIED_ROOT = {"unified": {"cgroup.controllers": "hugetlb\n"}}
@@ -29,7 +29,7 @@ def test_each_controller_of_a_hybrid_machine_is_found_in_its_own_tree(machine: M
     assert found == {
         "cpu": (1, "/cpu", ""), "cpuacct": (1, "/cpuacct", ""), "cpuset": (1, "/cpuset", ""), "blkio": (1, "/blkio", ""),
         "memory": (1, "/memory/jobs/7", ""), "freezer": (1, "/freezer", ""), "pids": (1, "/pids", ""),
-        "cgroup2": (2, "/unified", ""), "hugetlb": (2, "/unified", ""),
+        "name=systemd": (1, "/systemd", ""), "cgroup2": (2, "/unified", ""), "hugetlb": (2, "/unified", ""),
     }  # fmt: skip
 
 

@@ -199,16 +199,18 @@ def test_a_limit_or_a_way_in_without_the_group_is_explained(name: str, layout: L
 
 
 @pytest.mark.needs_root
-def test_a_cpuset_left_empty_is_explained(name: str, layout: Layout) -> None:
-    """A v1 cpuset is made without CPUs; MakeCgroups gives it some."""
+def test_a_cpuset_has_the_cpus_of_the_one_above_and_without_any_nobody_can_join(name: str, layout: Layout) -> None:
     if layout.at("cpuset").version != 1:
-        pytest.skip("needs a v1 cpuset: on v2 an empty one takes the CPUs of the group above")
+        pytest.skip("needs a v1 cpuset, which is born without any: on v2 an empty one takes the CPUs of the group above")
     world = World()
     directories = tuple(pair for pair in cgroups.place(name, layout, ("cpuset",)) if pair[0] == "cpuset")
     make = cgroups.MakeCgroups(name, ("cpuset",), directories)
     make.apply(world)
-    files.write(f"{directories[0][1]}/cpuset.cpus", "\n")
     try:
+        directory = Path(directories[0][1])
+        for file in ("cpuset.cpus", "cpuset.mems"):
+            assert (directory / file).read_text() == (directory.parent / file).read_text() != "\n"
+        files.write(f"{directory}/cpuset.cpus", "\n")
         cgroups.OpenCgroups(name, directories=directories).apply(world)
         with born(world) as said:
             assert said.startswith("[Errno 28]")

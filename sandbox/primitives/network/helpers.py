@@ -1,0 +1,81 @@
+"""Programs that a start needs but does not wait for at once: nft(8), dnsmasq(8), pasta(1)."""
+
+import fcntl
+import os
+import signal
+from contextlib import suppress
+
+from ...errors import NotPossibleHere
+from ...step import Step, World
+
+#: Root's programs, which are not in everybody's PATH.
+_MORE = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def find_program(name: str) -> str:
+    """The path of a program, or "" where it is not installed."""
+    folders = f"{os.environ.get('PATH', os.defpath)}:{_MORE}".split(":")
+    return next((path for folder in folders if os.access(path := f"{folder}/{name}", os.X_OK)), "")
+
+
+def start(words: tuple[str, ...], script: str, text: str, world: World) -> None:
+    """Start a program that reads `text` as its standard input, kept in the file `script`. AwaitHelpers asks how it went.
+
+    As long as the program reads, the file is locked: whoever takes back what it does can wait for that, whatever happens to
+    us. flock(2)
+    """
+    fd = os.open(script, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    said = os.memfd_create(words[0])
+    try:
+        os.write(fd, text.encode())
+        os.lseek(fd, 0, os.SEEK_SET)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        streams = [(os.POSIX_SPAWN_DUP2, fd, 0), (os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]
+        # Python ignores SIGPIPE; who is started by us should not.
+        pid = os.posix_spawn(words[0], words, os.environ, file_actions=streams, setsid=True, setsigdef=[signal.SIGPIPE])
+        world.helpers[script] = pid, said
+    except BaseException:
+        os.close(said)
+        raise
+    finally:
+        os.close(fd)
+
+
+def wait_for(script: str) -> None:
+    """Wait until no program reads this file any more."""
+    with suppress(FileNotFoundError):
+        fd = os.open(script, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH)
+        finally:
+            os.close(fd)
+
+
+def call(*words: str) -> None:
+    """Run a program, whatever comes of it."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        streams = [(os.POSIX_SPAWN_DUP2, null, standard) for standard in (0, 1, 2)]
+        os.waitpid(os.posix_spawn(words[0], words, os.environ, file_actions=streams), 0)
+    finally:
+        os.close(null)
+
+
+class AwaitHelpers(Step):
+    """Ask how the programs that were started did: from here on the container may rely on them. waitpid(2)."""
+
+    lane = "outside"
+    man = "waitpid(2)"
+
+    def apply(self, world: World) -> str:
+        told = []
+        while world.helpers:
+            script, (pid, said) = world.helpers.popitem()
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            with open(said, encoding="utf-8", errors="replace") as file:
+                file.seek(0)
+                words = " ".join(file.read().split())
+            if code:
+                raise NotPossibleHere(f"what {script} says was refused", condition=words[:600], cure="read it on the host")
+            told.append(os.path.basename(script))
+        return ", ".join(told)
