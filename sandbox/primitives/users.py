@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 import zlib
 from dataclasses import replace
 from typing import Self
@@ -145,8 +146,9 @@ class BecomeRoot(Step):
         if self.groups:
             os.setgroups([])
         os.setresgid(0, 0, 0)
+        start = time.monotonic_ns()
         os.setresuid(0, 0, 0)
-        syscalls.note("setresuid", "0, 0, 0", 0, 0)
+        syscalls.note("setresuid", "0, 0, 0", 0, start)
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         if error.errno == 22:
@@ -163,5 +165,6 @@ class BecomeUser(Step):
     uid: int
 
     def apply(self, world: World) -> None:
+        start = time.monotonic_ns()
         os.setresuid(self.uid, self.uid, self.uid)
-        syscalls.note("setresuid", f"{self.uid}, {self.uid}, {self.uid}", 0, 0)
+        syscalls.note("setresuid", f"{self.uid}, {self.uid}, {self.uid}", 0, start)
