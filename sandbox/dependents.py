@@ -12,6 +12,7 @@ import os
 from contextlib import suppress
 
 from . import disk
+from .errors import WrongState
 
 CLONES, BASES, SNAPSHOTS = "lxc_snapshots", "lxc_rdepends", "snaps"
 
@@ -35,6 +36,17 @@ def has_snapshots(folder: str) -> bool:
     with suppress(FileNotFoundError):
         return any(name[0] != "." for name in os.listdir(f"{folder}/{SNAPSHOTS}"))
     return False
+
+
+def refuse(folder: str, *, snapshots: bool = False) -> None:
+    """Raises WrongState while the container in `folder` has clones, or (without `snapshots`) snapshots: it can't go."""
+    name = os.path.basename(folder)
+    if standing := clones(folder):
+        names = ", ".join(clone for _, clone in standing)
+        raise WrongState(f"Destroying {name} failed: {name} has clones", condition=f"{names} stand on its files",
+                         cure="destroy them first, or all together: lxc-destroy -s")  # fmt: skip
+    if has_snapshots(folder) and not snapshots:
+        raise WrongState(f"Destroying {name} failed: {name} has snapshots", cure="destroy them with it: lxc-destroy -s")
 
 
 def write_bases(folder: str, places: list[Place]) -> None:

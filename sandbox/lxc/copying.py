@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Sequence
 
-from .. import dependents, disk, disk_copy, lxc_config
+from .. import dependents, disk, disk_copy, lxc_config, networks
 from ..errors import AlreadyExists, InvalidOption, NotFound, WrongState
 from ..home import at
 from ..launcher.ledger import Ledger, is_alive
@@ -128,7 +128,11 @@ def note(base: dependents.Place, clone: dependents.Place, *, held: str = "", gon
 
 def run_hooks(folder: str, name: str, when: str, arguments: Sequence[str] = (), env: dict[str, str] | None = None) -> None:
     """Run the hooks of one kind of the container in `folder`, with its root mounted. Raises KernelRefused: one failed."""
-    if f"lxc.hook.{when}" not in disk.read_text(f"{folder}/config"):
+    try:
+        text = disk.read_text(f"{folder}/config")
+    except (OSError, InvalidOption):  # there is none, or no text: then it names no hook, and may be destroyed
+        return
+    if f"lxc.hook.{when}" not in text:
         return
     spec = lxc_config.read(folder, name)
     for hook in spec.hooks:
@@ -158,6 +162,7 @@ def rename(home: Home, name: str, new: str) -> None:
         os.rename(old, final)
         os.rename(f"{final}/.config.renamed", f"{final}/config")
         disk.sync_folder(home.containers)
+        networks.release(home, name)
         for base in bases:
             note(base, (home.containers, name), gone=True)
         if config.get("lxc.rootfs.path"):

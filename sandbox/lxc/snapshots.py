@@ -15,7 +15,7 @@ from ..errors import NotFound
 from ..immutable import immutable
 from ..linux import syscalls
 from ..store import Home
-from . import copying, destroying
+from . import copying
 
 
 @immutable
@@ -86,7 +86,7 @@ def restore(home: Home, name: str, snapshot: str, new: str = "") -> None:
             copying.make(kept, name, new, home, backing=_backing(kept))
             return
         copying.refuse_running(home, name)
-        destroying.refuse_dependents(folder, name, snapshots=True)
+        dependents.refuse(folder, snapshots=True)
         place = os.path.dirname(kept)
         _tidy(place)
         temporary = f"{place}/.new-{os.urandom(8).hex()}"
