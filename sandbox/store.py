@@ -207,7 +207,7 @@ class Home:
         return found
 
     def names(self) -> list[str]:
-        """The names of all containers, sorted. What has no configuration is none: with -P there may be anything beside them."""
+        """The names of all containers, sorted. What has no configuration is none: with -P, other things may lie there."""
         entries = (name for name in os.listdir(self.containers) if _NAME.fullmatch(name) and ".bad-" not in name)
         return sorted(name for name in entries if self.has(name))
 

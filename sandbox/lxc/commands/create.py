@@ -29,7 +29,7 @@ def default_config(home: Home) -> str:
     return f"{home.path}/default.conf"
 
 
-def default_network(tell: Callable[[str], object]) -> str:
+def default_network(tell: Callable[[str], None]) -> str:
     """What a new container is connected to where nothing else is said: $SANDBOX_NETWORK, or our own network; "" for nothing.
 
     Where this machine can't do that, it is told, and the container has only its loopback.
@@ -60,7 +60,7 @@ def run(asked: argparse.Namespace, io: Terminal) -> int:
             condition="what a container's root makes set-uid there is the host root's, and only these are closed to others",
             cure=f"lxc-create -P {asked.dir} keeps the whole container there",
         )
-    tell: Callable[[str], object] = (lambda line: None) if asked.quiet else print
+    tell: Callable[[str], None] = (lambda line: None) if asked.quiet else print
     default = default_config(asked.home)
     create.create(asked.home, asked.name, asked.template, asked.words, backing=asked.bdev,
                   config_file=asked.config or (default if os.path.exists(default) else ""),
