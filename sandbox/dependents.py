@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 
 from . import disk
-from .errors import WrongState
+from .errors import InvalidOption, WrongState
 
 CLONES, BASES, SNAPSHOTS = "lxc_snapshots", "lxc_rdepends", "snaps"
 
@@ -74,8 +74,13 @@ def drop(base: Place, clone: Place) -> None:
 def _read(path: str) -> list[Place]:
     try:
         lines = disk.read_text(path).splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except (IsADirectoryError, InvalidOption):
+        raise WrongState(
+            f"{path} can't be read", condition="it says which containers stand on which, and is no text",
+            cure="remove it, if no other container stands on this one, nor this one on others",
+        ) from None  # fmt: skip
     return list(zip(lines[::2], lines[1::2], strict=False))
 
 

@@ -74,6 +74,7 @@ def duplicate(original: str, name: str, folder: str, backing: str = "") -> None:
         text = disk.read_text(f"{original}/config")
     except FileNotFoundError:
         raise NotFound("Container is not defined", condition=f"{original} has no config in LXC's format") from None
+    Config(text, f"{original}/config")  # what is wrong with it is told of this file, not of a copy that goes again
     if backing not in ("", "dir", "overlay", "tmpfs"):
         raise InvalidOption(f"{backing}: there is no such backing store here", cure="use dir or overlay")
     disk_copy.copy_entries(original, folder, [part for part in _companions(original, text) if part not in _OWN])
@@ -122,6 +123,8 @@ def note(base: dependents.Place, clone: dependents.Place, *, held: str = "", gon
     if os.path.join(*base) == held:
         change(base, clone)
         return
+    if not os.path.isdir(os.path.join(*base)):  # `at` would make the folder
+        raise NotFound(f"there is no container {base[1]!r} in {base[0]}")
     with at(base[0]).lock(base[1]):
         change(base, clone)
 

@@ -29,7 +29,8 @@ def destroy(home: Home, name: str, *, force: bool = False, snapshots: bool = Fal
     if found.entry is not None:
         if not force:
             raise WrongState(f"{name} is running", cure="lxc-stop it first, or use -f")
-        found.kill()
+        with suppress(WrongState):  # it ended by itself just now
+            found.kill()
     if not os.path.isdir(folder):
         return  # it was ephemeral
     with home.lock(name):
