@@ -6,10 +6,10 @@
 Names are loaded when they are first used: importing this package costs next to nothing.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # `typing` itself would take as long as half of Python's start
 if TYPE_CHECKING:
+    from typing import Any
+
     from . import console, host, lxc, options, terminal, values
     from .console import Console
     from .container import Container, launch
@@ -38,7 +38,9 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    import importlib
+
     if name in _ROOMS:
         return importlib.import_module(f".{name}", __name__)
     if name in _WHERE:

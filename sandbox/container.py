@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from . import images, logs, networks
+from . import dependents, images, logs, networks
 from .errors import InvalidOption, NotFound, WrongState
 from .home import home as open_home
 from .job import Job, Result, explain, warnings
@@ -250,13 +250,18 @@ class Container:
         return str(last["log"])
 
     def destroy(self, force: bool = False) -> None:
-        """Take it off the shelf, with all that it wrote. Raises WrongState while it runs, unless `force`."""
+        """Take it off the shelf, with all that it wrote.
+
+        Raises WrongState while it runs, unless `force`; and while clones or snapshots need it.
+        """
+        dependents.refuse(self.home.folder(self.name))
         if self.entry is not None:
             if not force:
                 raise WrongState(f"the container {self.name!r} is running", cure="stop it first, or force")
             self.kill()
         if self.on_shelf:
             with self.home.lock(self.name):
+                dependents.refuse(self.home.folder(self.name))
                 self.home.remove(self.name)
             networks.release(self.home, self.name)
 

@@ -12,6 +12,7 @@ import os
 from contextlib import suppress
 
 from . import disk
+from .errors import InvalidOption, WrongState
 
 CLONES, BASES, SNAPSHOTS = "lxc_snapshots", "lxc_rdepends", "snaps"
 
@@ -35,6 +36,17 @@ def has_snapshots(folder: str) -> bool:
     with suppress(FileNotFoundError):
         return any(name[0] != "." for name in os.listdir(f"{folder}/{SNAPSHOTS}"))
     return False
+
+
+def refuse(folder: str, *, snapshots: bool = False) -> None:
+    """Raises WrongState while the container in `folder` has clones, or (without `snapshots`) snapshots: it can't go."""
+    name = os.path.basename(folder)
+    if standing := clones(folder):
+        names = ", ".join(clone for _, clone in standing)
+        raise WrongState(f"Destroying {name} failed: {name} has clones", condition=f"{names} stand on its files",
+                         cure="destroy them first, or all together: lxc-destroy -s")  # fmt: skip
+    if has_snapshots(folder) and not snapshots:
+        raise WrongState(f"Destroying {name} failed: {name} has snapshots", cure="destroy them with it: lxc-destroy -s")
 
 
 def write_bases(folder: str, places: list[Place]) -> None:
@@ -62,8 +74,13 @@ def drop(base: Place, clone: Place) -> None:
 def _read(path: str) -> list[Place]:
     try:
         lines = disk.read_text(path).splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except (IsADirectoryError, InvalidOption):
+        raise WrongState(
+            f"{path} can't be read", condition="it says which containers stand on which, and is no text",
+            cure="remove it, if no other container stands on this one, nor this one on others",
+        ) from None  # fmt: skip
     return list(zip(lines[::2], lines[1::2], strict=False))
 
 

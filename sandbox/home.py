@@ -172,6 +172,7 @@ def _tidy(folder: str) -> None:
             finally:
                 os.close(fd)
         except OSError as error:
-            # Locked; gone by now; or, as an ordinary user, files of the container's other users, which only it could remove.
-            if error.errno not in (errno.EAGAIN, errno.ENOENT, errno.EACCES, errno.EPERM):
+            # Locked; gone by now; no folder, so not ours; or, as an ordinary user, files of the container's other users, which
+            # only it could remove.
+            if error.errno not in (errno.EAGAIN, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM):
                 raise

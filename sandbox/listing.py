@@ -47,7 +47,7 @@ def info(name: str, entry: dict[str, Any] | None, home: Home, *, linked: bool = 
         last = home.last_record(name)
         if last is None and not os.path.isdir(home.folder(name)):
             raise NotFound(f"there is no container called {name!r}")
-        return Info(name, "STOPPED", image=home.load(name).image) if last is None else _ended(last)
+        return Info(name, "STOPPED", image=home.load(name, aside=False).image) if last is None else _ended(last)
     places = directories(entry)
     used = cgroups.usage(places) if linked else cgroups.glance(places)
     ips = network.addresses(entry["pid"]) if linked or entry["spec"].get("networks") else ()

@@ -5,9 +5,9 @@ surrogates (PEP 383), so nothing is lost. The launcher adds "at": where the piec
 """
 
 import contextlib
-import errno
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 
@@ -16,7 +16,7 @@ ROTATE_AT = 8 << 20
 
 
 class LogWriter:
-    """Appends to a log; opens the file with the first write. What can't be written (the disk is full) is lost, no more."""
+    """Appends to a log; opens the file with the first write. What can't be written (the disk is full, or broken) is lost."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -27,7 +27,11 @@ class LogWriter:
         """Open the file already. When it is moved then, what comes later still gets into it."""
         with contextlib.suppress(OSError):
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            self._size = os.fstat(self._fd).st_size
+            status = os.fstat(self._fd)
+            if not stat.S_ISREG(status.st_mode):  # a FIFO would be full some day, and whoever writes to it hang
+                self.close()
+                return
+            self._size = status.st_size
             if (
                 self._size and os.pread(self._fd, 1, self._size - 1) != b"\n"
             ):  # who wrote it was killed in the middle of a line
@@ -45,18 +49,15 @@ class LogWriter:
         return 0
 
     def write(self, stream: str, data: bytes, at: int | None = None) -> None:
-        """Add one piece of output. On a full disk it is lost, and only it: who writes the log must go on."""
+        """Add one piece of output. On a full disk, or a broken one, it is lost, and only it: who writes the log must go on."""
         if self._fd < 0:
             self.open()
         if self._fd < 0:  # there is no log (of exec), or it can't be had
             return
         line = {"time": time.time(), "stream": stream, "log": data.decode("utf-8", "surrogateescape")}
         line |= {} if at is None else {"at": at}
-        try:
+        with contextlib.suppress(OSError):
             self._append(json.dumps(line).encode() + b"\n")
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
         if self._size > ROTATE_AT:
             self.close()
             with contextlib.suppress(FileNotFoundError):  # it was moved

@@ -22,12 +22,14 @@ from dataclasses import replace
 from typing import Any
 
 from . import disk, lxc_config
-from .errors import AlreadyExists, InvalidOption, NotFound, SandboxError
+from .errors import AlreadyExists, InvalidOption, NotFound, SandboxError, WrongState
 from .immutable import immutable
 from .spec import Spec
 
 RECORDS_KEPT = 20
 
+#: What says what a container is: the first is LXC's, the second ours.
+CONFIGS = ("config", "config.json")
 #: How rename(2) says that a folder which is not empty, or a file, has the name already.
 _OCCUPIED = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
@@ -169,8 +171,8 @@ class Home:
         """Write a changed Spec of a container that exists, and is not LXC's. Hold its lock."""
         disk.write_json(f"{self.folder(spec.name)}/config.json", spec.to_json())
 
-    def load(self, name: str) -> Spec:
-        """The Spec of a container. One that can't be read is set aside. Raises NotFound."""
+    def load(self, name: str, *, aside: bool = True) -> Spec:
+        """The Spec of a container. What we wrote ourselves and can't read is set aside, if `aside`. Raises NotFound."""
         folder = self.folder(name)
         lxc = f"{folder}/config"
         path = lxc if os.path.exists(lxc) else f"{folder}/config.json"
@@ -185,13 +187,15 @@ class Home:
             return _specs[path][1]
         except InvalidOption as error:  # of a file that people write: they will mend it where it is
             raise NotFound(f"{name}: {error.message}", condition=error.condition, cure=error.cure or f"mend {path}") from None
-        except (FileNotFoundError, IsADirectoryError, ValueError) as error:
-            if not os.path.isdir(folder):
-                raise _no_container(name) from None
+        except (FileNotFoundError, NotADirectoryError):
+            # Not ours, or somebody's editor is just writing it. The folder may be anybody's: -P names any.
+            why = f"{folder} has neither config nor config.json" if os.path.isdir(folder) else ""
+            raise _no_container(name, why) from None
+        except (IsADirectoryError, ValueError) as error:
             raise NotFound(
                 f"the container {name!r} can't be read",
                 condition=f"{os.path.basename(path)}: {error}",
-                cure=f"what it wrote is kept in {disk.set_aside(folder)}",
+                cure=f"what it wrote is kept in {disk.set_aside(folder) if aside else folder}",
             ) from None
 
     def load_all(self) -> dict[str, Spec]:
@@ -203,20 +207,27 @@ class Home:
         return found
 
     def names(self) -> list[str]:
-        """The names of all containers, sorted."""
-        entries = os.listdir(self.containers)
-        return sorted(name for name in entries if _NAME.fullmatch(name) and ".bad-" not in name)
+        """The names of all containers, sorted. What has no configuration is none: with -P, other things may lie there."""
+        entries = (name for name in os.listdir(self.containers) if _NAME.fullmatch(name) and ".bad-" not in name)
+        return sorted(name for name in entries if self.has(name))
+
+    def has(self, name: str) -> bool:
+        """Whether there is a container of that name: a folder with a configuration, be it one that can't be read."""
+        return any(os.path.lexists(f"{self.folder(name)}/{file}") for file in CONFIGS)
 
     def remove(self, name: str) -> None:
         """Take a container off the shelf with all it wrote; works on a full disk. Hold its lock.
 
         Raises:
             NotFound: there is none.
-            WrongState: something is still mounted in its folder.
+            WrongState: something is still mounted in its folder, or that is a link.
         """
         folder = self.folder(name)
+        if os.path.islink(folder):
+            raise WrongState(f"{folder} is a symbolic link", condition=f"it leads to {os.path.realpath(folder)}",
+                             cure="remove both yourself, if nobody else needs what is there")  # fmt: skip
         gone = f"{self.containers}/.gone-{os.urandom(8).hex()}"
-        for file in ("config", "config.json"):
+        for file in CONFIGS:
             _specs.pop(f"{folder}/{file}", None)
         disk.refuse_mounts(folder)
         with disk.explained(self.containers):
@@ -236,7 +247,7 @@ class Home:
         folder = self.folder(name)
         try:
             fd = _locked(folder)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise _no_container(name) from None
         try:
             yield
@@ -299,5 +310,5 @@ def _taken(name: str) -> AlreadyExists:
     return AlreadyExists(f"there is a container {name!r} already", cure="choose another name")
 
 
-def _no_container(name: str) -> NotFound:
-    return NotFound(f"there is no container {name!r}", cure="`sandbox ps -a` lists them")
+def _no_container(name: str, why: str = "") -> NotFound:
+    return NotFound(f"there is no container {name!r}", condition=why, cure="`sandbox ps -a` lists them")

@@ -38,6 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A private SANDBOX_HOME. At the end of the test no kernel object may be left in its ledger."""
     folder = tmp_path / "home"
     monkeypatch.setenv("SANDBOX_HOME", str(folder))
+    monkeypatch.setenv("SANDBOX_NETWORK", "none")  # the host's network stays as it is: see tests/own_network.py
     yield folder
     import sandbox
     from sandbox.home import home as open_home

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -64,8 +65,11 @@ def _verdict(test: Callable[..., None], args: Any, words: Any) -> str:
             net.set_link(1, Setting(up=True))
         try:
             test(*args, **words)
-        finally:
+            left = _end_launcher()
+        except BaseException:
             _end_launcher()
+            raise
+        assert not left, f"the test left in the ledger: {left}"
     except pytest.skip.Exception as skipped:
         return f"skipped {skipped}"
     except BaseException:
@@ -77,15 +81,25 @@ def _late(number: int, frame: object) -> None:
     raise TimeoutError(f"not done in {SECONDS} s")
 
 
-def _end_launcher() -> None:
-    """What the test started lives in its network, and would outlive it for half a minute."""
-    if "sandbox.launcher.client" in sys.modules:
-        import sandbox
-        from sandbox.home import home
-        from sandbox.launcher import client
+def _end_launcher() -> list[str]:
+    """End what the test started: it lives in its network, and would outlive it. Returns what was still in the ledger."""
+    if "sandbox.launcher.client" not in sys.modules:
+        return []
+    import sandbox
+    from sandbox.errors import LauncherLost, SandboxError
+    from sandbox.home import home
+    from sandbox.launcher import client
 
-        assert not sandbox.ledger(), f"the test left kernel objects behind: {sandbox.ledger()}"
+    left = [entry["name"] for entry in sandbox.ledger()]
+    for name in left:
+        with contextlib.suppress(SandboxError):
+            sandbox.Container(name).kill()
+    sandbox.ledger()
+    with contextlib.suppress(LauncherLost):  # the test has ended it itself
         client.end(home())
+    while os.path.exists(f"{home().runtime}/socket"):  # until its keeper has ended
+        time.sleep(0.005)
+    return left
 
 
 # --- other namespaces -----------------------------------------------------------------------------------------------

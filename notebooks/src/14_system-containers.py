@@ -573,11 +573,12 @@ print("exit code of its init:", sandbox.Container("stubborn").info().exit_code)
 if (SHELF / "stubborn/config").read_text() == given:
     print("Exercise 3 waits for you: the config of stubborn is as it was.")
 else:
-    lxc("lxc-stop -k -n stubborn", code=None)
-    lxc("lxc-start -n stubborn -d")
-    until(lambda: sandbox.Container("stubborn").exec("pidof getty").text)
-    lxc("lxc-stop -n stubborn -t 5")
-    code = sandbox.Container("stubborn").info().exit_code
+    stubborn = sandbox.Container("stubborn")
+    if stubborn.state != "STOPPED":
+        stubborn.kill()
+    stubborn.start()  # with the config as it is now
+    until(lambda: stubborn.exec("pidof getty").text)
+    code = stubborn.stop(timeout=5).exit_code
     assert code == 0, f"asked to stop, it did not: exit code {code}"
     print("Right: asked in its own language, it stops.")
 

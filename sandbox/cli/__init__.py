@@ -4,15 +4,32 @@ that is named `lxc-info`. Only the door that is used is loaded: a shell waits fo
 
 import os
 import sys
-from collections.abc import Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: "Sequence[str] | None" = None) -> int:
     """Do what the words say; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     called = os.path.basename(sys.argv[0])
     if argv is None and called.startswith("lxc-"):
         words.insert(0, called)
+    if not (words and words[0].startswith("lxc-")):
+        return do(words)
+    from . import knock
+
+    code = knock.ask(words)
+    if code is None:
+        code = do(words)
+        if knock.is_short(words):
+            knock.call()
+    return code
+
+
+def do(words: "list[str]") -> int:
+    """Do it in this process."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a terminal may know ASCII only
     if words and words[0].startswith("lxc-"):

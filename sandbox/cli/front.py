@@ -62,7 +62,10 @@ def _do(name: str, words: Sequence[str]) -> int:
         raise InvalidOption(f"there is no command {name!r}", cure="sandbox --help")
     else:
         chosen = COMMANDS[name]
-        return chosen.do(parser(name, chosen).parse_args(words))
+        made = parser(name, chosen)
+        # A list that may be empty is taken for empty at the first option before it, unless both are read apart. argparse
+        apart = any(settings.get("nargs") == "*" for _, settings in chosen.arguments)
+        return chosen.do((made.parse_intermixed_args if apart else made.parse_args)(words))
     return 0
 
 

@@ -64,7 +64,6 @@ class Launcher(Loop):
     def end(self) -> NoReturn:
         """Nothing needs us any more."""
         self.nursery.drop()
-        self.lingering.settle_all()
         cgroups.release(self.layout)
         protocol.send(self.keeper, {"do": "end"})
         os._exit(0)

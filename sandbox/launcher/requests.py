@@ -31,6 +31,7 @@ def end(launcher: Launcher, message: Message, fds: list[int], client: socket.soc
     """Launcher and keeper end, unless a container runs."""
     if launcher.runs:
         raise WrongState(f"{len(launcher.runs)} containers still run", cure="stop them first")
+    launcher.lingering.settle_all()
     launcher.answer(client, {"event": "done"})
     launcher.end()
 

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Sequence
 
-from .. import dependents, disk, disk_copy, lxc_config
+from .. import dependents, disk, disk_copy, lxc_config, networks
 from ..errors import AlreadyExists, InvalidOption, NotFound, WrongState
 from ..home import at
 from ..launcher.ledger import Ledger, is_alive
@@ -74,6 +74,7 @@ def duplicate(original: str, name: str, folder: str, backing: str = "") -> None:
         text = disk.read_text(f"{original}/config")
     except FileNotFoundError:
         raise NotFound("Container is not defined", condition=f"{original} has no config in LXC's format") from None
+    Config(text, f"{original}/config")  # what is wrong with it is told of this file, not of a copy that goes again
     if backing not in ("", "dir", "overlay", "tmpfs"):
         raise InvalidOption(f"{backing}: there is no such backing store here", cure="use dir or overlay")
     disk_copy.copy_entries(original, folder, [part for part in _companions(original, text) if part not in _OWN])
@@ -122,13 +123,19 @@ def note(base: dependents.Place, clone: dependents.Place, *, held: str = "", gon
     if os.path.join(*base) == held:
         change(base, clone)
         return
+    if not os.path.isdir(os.path.join(*base)):  # `at` would make the folder
+        raise NotFound(f"there is no container {base[1]!r} in {base[0]}")
     with at(base[0]).lock(base[1]):
         change(base, clone)
 
 
 def run_hooks(folder: str, name: str, when: str, arguments: Sequence[str] = (), env: dict[str, str] | None = None) -> None:
     """Run the hooks of one kind of the container in `folder`, with its root mounted. Raises KernelRefused: one failed."""
-    if f"lxc.hook.{when}" not in disk.read_text(f"{folder}/config"):
+    try:
+        text = disk.read_text(f"{folder}/config")
+    except (OSError, InvalidOption):  # there is none, or no text: then it names no hook, and may be destroyed
+        return
+    if f"lxc.hook.{when}" not in text:
         return
     spec = lxc_config.read(folder, name)
     for hook in spec.hooks:
@@ -158,6 +165,7 @@ def rename(home: Home, name: str, new: str) -> None:
         os.rename(old, final)
         os.rename(f"{final}/.config.renamed", f"{final}/config")
         disk.sync_folder(home.containers)
+        networks.release(home, name)
         for base in bases:
             note(base, (home.containers, name), gone=True)
         if config.get("lxc.rootfs.path"):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from .. import disk_copy
+from ..errors import NotPossibleHere
 from ..linux import constants as c
 from ..linux import syscalls
 from ..spec import Root
@@ -53,25 +54,36 @@ def mounted(root: Root, *, readonly: bool = False) -> Iterator[str]:
     if root.path:
         yield root.path
         return
-    context = syscalls.fsopen("overlay")
     try:
-        # As the container itself mounts it, or its deletions would not be understood. overlayfs.rst, userxattr
-        syscalls.fsconfig(context, "userxattr")
-        if readonly:
-            layers[:0] = [f"{root.upper}/upper"] if root.upper else []
-        else:
-            syscalls.fsconfig(context, "upperdir", f"{root.upper}/upper")
-            syscalls.fsconfig(context, "workdir", f"{root.upper}/work")
-        syscalls.fsconfig(context, "lowerdir", ":".join(layers))
-        syscalls.fsconfig(context, None)
-        mount = syscalls.fsmount(context)
-    finally:
-        os.close(context)
+        mount = _overlay(root, layers, readonly)
+    except PermissionError:
+        raise NotPossibleHere(
+            "what an overlay shows can't be seen as one folder here",
+            condition=f"we are user {os.geteuid()}, and only root mounts", cure="make another overlay of it: lxc-copy -s",
+        ) from None  # fmt: skip
     try:
         # The dot: where links are not followed, this one, which is none on any disk, would not be either.
         yield f"/proc/{os.getpid()}/fd/{mount}/."
     finally:
         os.close(mount)
+
+
+def _overlay(root: Root, layers: list[str], readonly: bool) -> int:
+    """A mount of an overlay that is attached nowhere. overlayfs.rst"""
+    context = syscalls.fsopen("overlay")
+    try:
+        # As the container itself mounts it, or its deletions would not be understood.
+        syscalls.fsconfig(context, "userxattr")
+        if not readonly:
+            syscalls.fsconfig(context, "upperdir", f"{root.upper}/upper")
+            syscalls.fsconfig(context, "workdir", f"{root.upper}/work")
+        elif root.upper:
+            layers = [f"{root.upper}/upper", *layers]
+        syscalls.fsconfig(context, "lowerdir", ":".join(layers))
+        syscalls.fsconfig(context, None)
+        return syscalls.fsmount(context)
+    finally:
+        os.close(context)
 
 
 def set_hostname(root: Root, name: str) -> None:

@@ -15,7 +15,7 @@ from ..errors import NotFound
 from ..immutable import immutable
 from ..linux import syscalls
 from ..store import Home
-from . import copying, destroying
+from . import copying
 
 
 @immutable
@@ -30,7 +30,7 @@ class Snapshot:
 
 def take(home: Home, name: str, comment_file: str = "") -> str:
     """Keep the container as it is; returns the snapshot's name. Raises NotFound, and WrongState while it runs."""
-    with home.lock(name):
+    with home.lock(name), disk.explained(home.containers):
         copying.refuse_running(home, name)
         folder = home.folder(name)
         place = f"{folder}/{dependents.SNAPSHOTS}"
@@ -59,8 +59,8 @@ def names(home: Home, name: str) -> list[str]:
     if not os.path.isdir(folder := home.folder(name)):
         raise NotFound(f"there is no container {name!r}")
     with suppress(FileNotFoundError):
-        found = (entry for entry in os.listdir(f"{folder}/{dependents.SNAPSHOTS}") if entry[0] != ".")
-        return sorted(found, key=lambda entry: (len(entry), entry))
+        found = (entry.name for entry in os.scandir(f"{folder}/{dependents.SNAPSHOTS}") if entry.is_dir(follow_symlinks=False))
+        return sorted((name for name in found if name[0] != "."), key=lambda name: (len(name), name))
     return []
 
 
@@ -80,13 +80,13 @@ def restore(home: Home, name: str, snapshot: str, new: str = "") -> None:
         AlreadyExists, NotFound.
         WrongState: the container runs, or has clones, and would be replaced.
     """
-    with home.lock(name):
+    with home.lock(name), disk.explained(home.containers):
         folder, kept = home.folder(name), _folder(home, name, snapshot)
         if new and new != name:
             copying.make(kept, name, new, home, backing=_backing(kept))
             return
         copying.refuse_running(home, name)
-        destroying.refuse_dependents(folder, name, snapshots=True)
+        dependents.refuse(folder, snapshots=True)
         place = os.path.dirname(kept)
         _tidy(place)
         temporary = f"{place}/.new-{os.urandom(8).hex()}"

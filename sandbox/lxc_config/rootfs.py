@@ -51,7 +51,7 @@ def options(draft: Draft, value: str, which: str) -> None:
 def root_of(draft: Draft) -> Root:
     """The Root; its paths are real ones, without links.
 
-    Raises InvalidOption: there is none.
+    Raises InvalidOption: there is none, or it holds the container's own folder, as the host's root would.
     """
     kind, _, rest = draft.root.partition(":")
     if not kind:
@@ -64,11 +64,22 @@ def root_of(draft: Draft) -> Root:
     # What is mapped by explicit ids lies on disk with these ids; otherwise with plain owners, seen through an id map.
     shifted = bool(draft.ids["u"]) and "idmap" not in draft.root_options
     if kind == "dir":
-        return Root(path=os.path.realpath(rest), readonly=readonly, shifted=shifted)
+        return Root(path=_apart(rest, draft), readonly=readonly, shifted=shifted)
     *lowers, delta = rest.split(":")
-    layers = tuple(os.path.realpath(lower) for lower in reversed(lowers))
+    layers = tuple(_apart(lower, draft) for lower in reversed(lowers))
     upper = "" if delta == MEMORY else os.path.dirname(os.path.realpath(delta))
     return Root(layers=layers, upper=upper, readonly=readonly, shifted=shifted)
+
+
+def _apart(folder: str, draft: Draft) -> str:
+    """The real path of a folder. What holds the container itself is no root: it could rewrite its own config, a copy would
+    copy itself for ever, and a link to "/" would give it the host's files.
+    """
+    real = os.path.realpath(folder)
+    if f"{os.path.realpath(draft.folder)}/".startswith(real.rstrip("/") + "/"):
+        raise InvalidOption(f"{folder} can't be its root", condition=f"{real} holds the container's own folder",
+                            cure="copy what it needs to a folder of its own")  # fmt: skip
+    return real
 
 
 ROWS: dict[str, Row] = {

@@ -10,7 +10,7 @@ from ..linux.netlink import Netlink
 from ..primitives.network import find_program, hwaddr_of
 from ..primitives.network.forwarding import leads_out6
 from ..primitives.network.usermode import ADDRESS, GATEWAY, NAMESERVER
-from ..spec import Network, Spec
+from ..spec import DEFAULT_NETWORK, Network, Spec
 from ..store import Home
 from . import leases
 from .shelf import Net, containers, keep, load, locked, names, save
@@ -48,9 +48,9 @@ def attach(home: Home, spec: Spec) -> Spec:
             _check(net, wanted)
             number = _number(home, net, spec, wanted)
             done.append(_filled(net, wanted, number, out=not any(before.gateways for before in done)))
-            if find_program("dnsmasq"):
-                nameservers = nameservers or (bare(net.at(1)[0]),)
-            else:
+            if find_program("dnsmasq") and not nameservers:
+                nameservers = (bare(net.at(1)[0]),)
+            else:  # of several servers only the first would be asked: so who is on another network now is written down
                 others = {name: own for name, own in containers(home, net).items() if name != spec.name}
                 hosts |= {bare(address): (name,) for name, own in others.items() for address in own}
     nameservers = nameservers or host_nameservers(loopback=False)
@@ -60,7 +60,7 @@ def attach(home: Home, spec: Spec) -> Spec:
 def _carried(spec: Spec) -> Spec:
     """For an ordinary user, who can make nothing on the host: one device, whose packets a program carries over."""
     first, *more = spec.networks
-    if more or not first.network:
+    if more or first.type != "veth":
         raise NotPossibleHere(
             "an ordinary user can give a container one network, by its name" if more else f"only root can use {first.type}",
             condition="bridges and cables of the host are root's", cure="--network bridge, or run as root",
@@ -107,8 +107,14 @@ def _network_of(home: Home, wanted: Network) -> Net | None:
     """The network of ours that a device is for: by its name, also as `link`, or by its bridge. None: it is for none."""
     if wanted.network:
         return load(home, wanted.network)
-    ours = (load(home, name) for name in names(home)) if wanted.type == "veth" and wanted.link else ()
-    return next((net for net in ours if wanted.link in (net.bridge, net.name)), None)
+    if wanted.type != "veth" or not wanted.link:
+        return None
+    known = names(home)
+    if by_bridge := next((net for net in (load(home, name) for name in known) if net.bridge == wanted.link), None):
+        return by_bridge
+    # A bridge of the host may be called like a network of ours: then it is the one that is meant.
+    named = wanted.link in (*known, DEFAULT_NETWORK) and not os.path.exists(f"/proc/sys/net/ipv4/conf/{wanted.link}")
+    return load(home, wanted.link) if named else None
 
 
 def _check(net: Net, wanted: Network) -> None:

@@ -108,6 +108,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     folder = tmp_path_factory.mktemp("notebook")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SANDBOX_HOME", str(folder / "home"))
+        patch.setenv("SANDBOX_NETWORK", "none")
         started = Kernel(folder)
         ran = started.run("%load_ext kernel_ext")
         assert ran.status == "ok", ran

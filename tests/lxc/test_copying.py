@@ -81,6 +81,15 @@ def test_an_overlay_clone_holds_a_few_files_however_large_its_base_is(base: Path
     assert (lower, upper) == (f"{base}/rootfs", f"{base.parent}/clone/overlay/upper")
 
 
+def test_no_door_takes_away_what_others_stand_on(base: Path) -> None:
+    copying.copy(open_home(), "base", "clone", backing="overlay")
+    with pytest.raises(WrongState, match="base has clones"):
+        Container("base").destroy(force=True)
+    Container("clone").destroy()
+    Container("base").destroy()
+    assert open_home().names() == []
+
+
 def test_an_overlay_clone_of_a_clone_stands_on_the_same_base(base: Path) -> None:
     copying.copy(open_home(), "base", "one", backing="overlay")
     (base.parent / "one/overlay/upper/root").mkdir()

@@ -25,6 +25,13 @@ def test_overlay_has_the_uppermost_layer_first_and_a_spec_the_lowest() -> None:
     assert root("lxc.rootfs.path = /srv/base:/srv/c1/upper").layers == ("/srv/base",)  # as LXC 5 itself writes it
 
 
+def test_what_is_written_over_layers_may_be_kept_in_memory() -> None:
+    found = root("lxc.rootfs.path = overlay:/srv/c1/overlay/upper:/srv/base:tmpfs")
+    assert found == Root(layers=("/srv/base", "/srv/c1/overlay/upper"))
+    with pytest.raises(InvalidOption, match="lacks a folder"):
+        root("lxc.rootfs.path = overlay:tmpfs:/srv/c1/upper")
+
+
 def test_overlay_keeps_what_is_written_in_a_folder_called_upper() -> None:
     with pytest.raises(InvalidOption, match="has to lie in a folder called upper") as caught:
         root("lxc.rootfs.path = overlay:/srv/base:/srv/c1/delta0")

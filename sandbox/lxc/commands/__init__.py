@@ -142,6 +142,8 @@ def complain(asked: Namespace, error: Exception | str) -> None:
     if isinstance(error, SandboxError):
         why = "; ".join(part for part in (error.condition, error.cure) if part)
         text = error.message + (f" ({why})" if why else "")
+    elif isinstance(error, OSError) and error.strerror and error.filename:
+        text = f"{os.fsdecode(error.filename)!r}: {error.strerror}"
     if not asked.quiet:
         print(f"{asked.command}: {f'{asked.name}: ' if asked.name else ''}{text}", file=sys.stderr)
     if asked.logfile:

@@ -5,7 +5,7 @@ import os
 import sys
 
 from ... import home
-from . import Terminal
+from . import Terminal, create
 
 PURPOSE = "queries the configuration of the system"
 USAGE = "-l: list all available configuration items\n       lxc-config item: print configuration item"
@@ -41,6 +41,8 @@ def _value(item: str) -> str:
     opened = home.home()
     if item == "lxc.lxcpath":
         return opened.containers
+    if item == "lxc.default_config":
+        return create.default_config(opened)
     if item == "lxc.cgroup.pattern":  # below the group of whoever starts it; %n is the name
         from ...primitives import cgroups
 

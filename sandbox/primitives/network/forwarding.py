@@ -15,7 +15,7 @@ def open_way(bridge: str, ipv6: bool) -> list[str]:
 
     Each device by itself: never the setting for all, which would make a router of the machine. What is changed is noted first.
     """
-    paths = [_IPV4.format(device) for device in _with_routes() - {bridge}]
+    paths = [_IPV4.format(device) for device in _with_routes() - set(os.listdir(state.STATE))]
     if ipv6 and not _forwards6():
         paths += [_IPV6.format(device) for device in (bridge, *_leading6())]
     with state.base_lock():
@@ -61,7 +61,7 @@ def _forwards6() -> bool:
 
 
 def _with_routes() -> set[str]:
-    """The host's devices by which somebody can be reached. proc_pid_net(5)"""
+    """The host's devices by which somebody can be reached; our own bridges are set as they are made. proc_pid_net(5)"""
     return {line.split()[0] for line in files.read("/proc/net/route").splitlines()[1:]} - {"lo"}
 
 

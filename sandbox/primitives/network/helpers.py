@@ -21,15 +21,15 @@ def find_program(name: str) -> str:
 def start(words: tuple[str, ...], script: str, text: str, world: World) -> None:
     """Start a program that reads `text` as its standard input, kept in the file `script`. AwaitHelpers asks how it went.
 
-    As long as the program reads, the file is locked: whoever takes back what it does can wait for that, whatever happens to
-    us. flock(2)
+    What it says goes into the file `script`.said, which is locked until it has ended, or gone into the background: so whoever
+    takes back what it does can wait for that, whatever happens to us. flock(2)
     """
-    fd = os.open(script, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    said = os.memfd_create(words[0])
+    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd, said = os.open(script, flags, 0o644), os.open(f"{script}.said", flags, 0o644)
     try:
         os.write(fd, text.encode())
         os.lseek(fd, 0, os.SEEK_SET)
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        fcntl.flock(said, fcntl.LOCK_EX)
         streams = [(os.POSIX_SPAWN_DUP2, fd, 0), (os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]
         # Python ignores SIGPIPE; who is started by us should not.
         pid = os.posix_spawn(words[0], words, os.environ, file_actions=streams, setsid=True, setsigdef=[signal.SIGPIPE])
@@ -42,9 +42,9 @@ def start(words: tuple[str, ...], script: str, text: str, world: World) -> None:
 
 
 def wait_for(script: str) -> None:
-    """Wait until no program reads this file any more."""
+    """Wait until the program that was started with this script has done its work."""
     with suppress(FileNotFoundError):
-        fd = os.open(script, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(f"{script}.said", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_SH)
         finally:

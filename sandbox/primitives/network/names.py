@@ -80,12 +80,22 @@ class ServeNames(Step):
         ]
         if not self.routed:
             lines += ["no-resolv", "dhcp-option=option:router"]
+        if not _may_change_groups():
+            lines += ["user=root", "group="]  # or it would fail as it tries to become somebody else
         return "\n".join([*lines, ""])
 
 
 def hwaddr_of(address: str) -> str:
     """The address of the device of who has chosen none: it follows from the IPv4 address, and so never is somebody else's."""
     return (b"\x02\x16" + socket.inet_aton(address)).hex(":")
+
+
+def _may_change_groups() -> bool:
+    """Whether root here may become somebody else: not if it is an ordinary user's, in a namespace. user_namespaces(7)"""
+    try:
+        return files.read("/proc/self/setgroups").strip() == "allow"
+    except FileNotFoundError:  # a kernel without user namespaces
+        return True
 
 
 def _netmask(length: int) -> str:

@@ -14,7 +14,8 @@ from . import forwarding, helpers, state
 def rules(bridge: str, addresses: Iterable[str], opened: Iterable[str]) -> str:
     """The rules of a network, as nft -f reads them. `opened` are devices of the host that forward only because of us."""
     table = f"table inet {table_of(bridge)}"
-    closed = "".join(f'        iifname "{device}" drop\n' for device in opened)
+    # What only passes through a bridge of the host's comes by here too, where br_netfilter is on: its name is on both sides.
+    closed = "".join(f'        iifname "{device}" oifname != "{device}" drop\n' for device in opened)
     subnets = [(family_of(address), address) for address in addresses]
     leaving = "".join(
         f'        {family} saddr {subnet} oifname != "{bridge}" masquerade\n'

@@ -41,8 +41,9 @@ class Publish(Step):
     def undo(self) -> None:
         helpers.wait_for(self._script)
         nat.delete_table(self._table)
-        with suppress(FileNotFoundError):
-            os.unlink(self._script)
+        for path in (self._script, f"{self._script}.said"):
+            with suppress(FileNotFoundError):
+                os.unlink(path)
 
     def _rows(self) -> Iterator[str]:
         for host, port, address, inside, protocol in self.ports:

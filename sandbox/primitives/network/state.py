@@ -1,7 +1,7 @@
 """What belongs to a bridge of ours beside the kernel's own objects: a folder of its name on tmpfs, which is its lock as well.
 
     /run/container-sandbox-networks/BRIDGE/
-        rules.nft  dnsmasq.conf        what nft(8) and dnsmasq(8) were told; locked as long as they read it
+        rules.nft  dnsmasq.conf        what nft(8) and dnsmasq(8) were told, and beside it (.said) what they said
         dnsmasq.pid  hosts/  dhcp/     the server, and who it knows
         forwarding                     settings of the host that were changed for it
         index                          of the bridge, when all of it was made

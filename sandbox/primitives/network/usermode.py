@@ -13,7 +13,10 @@ from . import helpers
 ADDRESS, GATEWAY, NAMESERVER = "10.0.2.100/24", "10.0.2.2", "10.0.2.3"
 
 # It stays in the foreground: the shell leaves it to the keeper as soon as it says, on descriptor 3, that it is ready.
-_SLIRP = '(pid=$1; shift; "$@" 3>&1 >/dev/null & echo $! >"$pid") | { read -r ready; [ -n "$ready" ]; }'
+_SLIRP = """
+(base=$1; shift; "$@" 3>&1 >/dev/null 2>"$base.err" & echo $! >"$base.pid") | { read -r ready; [ -n "$ready" ]; } && exit
+cat "$1.err"; exit 1
+"""
 
 
 class CarryPackets(Step):
@@ -44,7 +47,7 @@ class CarryPackets(Step):
             # The socket is there for its path, by which we know the process again.
             words = (slirp, "--configure", "--mtu=65520", "--disable-host-loopback", "--ready-fd=3",
                      f"--api-socket={self._base}.sock", str(world.pid), self.device)  # fmt: skip
-            helpers.start(("/bin/sh", "-c", _SLIRP, "sh", f"{self._base}.pid", *words), f"{self._base}.log", "", world)
+            helpers.start(("/bin/sh", "-c", _SLIRP, "sh", self._base, *words), f"{self._base}.log", "", world)
             return "slirp4netns"
         if pasta := helpers.find_program("pasta"):
             helpers.start((pasta, *self._pasta(), str(world.pid)), f"{self._base}.log", "", world)
@@ -79,7 +82,7 @@ class CarryPackets(Step):
                     syscalls.pidfd_send_signal(pidfd, signal.SIGKILL)
             finally:
                 os.close(pidfd)
-        for end in ("log", "pid", "sock"):
+        for end in ("log", "log.said", "pid", "sock", "err"):
             with suppress(FileNotFoundError):
                 os.unlink(f"{self._base}.{end}")
 

@@ -22,7 +22,7 @@ pytestmark = [
 
 PROMPT = "typed$ "
 #: A shell's prompt in a container.
-INSIDE = r"[#] (\x1b\[6n)?$"
+INSIDE = r"[#] (\x1b\[(6n|J))?$"
 
 
 class Typist:

@@ -69,10 +69,11 @@ def offered(there: Elsewhere, hwaddr: str) -> str:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
         sock.bind(("0.0.0.0", 68))
-        sock.settimeout(1)
-        with contextlib.suppress(TimeoutError):
-            sock.sendto(discover, ("255.255.255.255", 67))
-            return socket.inet_ntoa(sock.recv(1024)[16:20])
+        sock.settimeout(0.5)
+        for _ in range(4):  # as every client does: the first may come before the cable is ready
+            with contextlib.suppress(TimeoutError):
+                sock.sendto(discover, ("255.255.255.255", 67))
+                return socket.inet_ntoa(sock.recv(1024)[16:20])
     return ""
 
 
