@@ -59,11 +59,11 @@ class Launcher(Loop):
             if self.runs or self.clients or self.lingering.waiting:
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since >= IDLE:
+                self.nursery.drop()
                 self.end()
 
     def end(self) -> NoReturn:
         """Nothing needs us any more."""
-        self.nursery.drop()
         cgroups.release(self.layout)
         protocol.send(self.keeper, {"do": "end"})
         os._exit(0)

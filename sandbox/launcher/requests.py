@@ -32,6 +32,7 @@ def end(launcher: Launcher, message: Message, fds: list[int], client: socket.soc
     if launcher.runs:
         raise WrongState(f"{len(launcher.runs)} containers still run", cure="stop them first")
     launcher.lingering.settle_all()
+    launcher.nursery.drop()
     launcher.answer(client, {"event": "done"})
     launcher.end()
 

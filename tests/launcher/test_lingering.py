@@ -1,6 +1,5 @@
 """What may be undone a moment later: it waits in the ledger, the next container may use it meanwhile, and then it goes."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -82,7 +81,7 @@ def test_the_next_container_finds_the_bridge_and_nobody_has_to_ask_for_it_to_go(
     assert made[1] == "it is there already"
     assert [entry["name"].partition("~")[0] for entry in Ledger(open_home().ledger).entries()]
     end = time.monotonic() + 20
-    while os.listdir(open_home().ledger):
+    while list(Ledger(open_home().ledger).entries()):
         assert time.monotonic() < end
         time.sleep(0.05)
     assert not [name for name in names_of_links() if name.startswith("sb")]
