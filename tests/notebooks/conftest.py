@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from sandbox.home import home as open_home
+from sandbox.primitives.network.state import STATE
+from sandbox.spec import DEFAULT_NETWORK
 from tests.conftest import REPOSITORY
 from tests.lxc.templates.conftest import debian_layer  # noqa: F401  a fixture
 
@@ -73,8 +75,9 @@ def run(text: str, folder: Path, environment: dict[str, str], *command: str) -> 
     return Run(json.loads(target.read_text())["cells"], time.monotonic() - begun)
 
 
-#: A lesson that makes networks makes them in this network namespace, and not in the host's. Only root makes any.
-ALONE = () if os.geteuid() else ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+#: A lesson that makes networks makes them in a network namespace of its own, as tests.own_network does. Only root makes any.
+_OWN_NETWORK = f'ip link set lo up && mkdir -p {STATE} && mount -t tmpfs tmpfs {STATE} && exec "$@"'
+ALONE = () if os.geteuid() else ("unshare", "--net", "--mount", "sh", "-c", _OWN_NETWORK, "sh")
 
 
 @pytest.fixture
@@ -82,7 +85,7 @@ def play(home: Path, tmp_path: Path) -> Callable[[str], Run]:
     """A function that runs the text of a notebook, as we are, with a shelf of its own, and no way to the internet."""
     pytest.importorskip("nbclient", reason="needs nbclient and a kernel: pip install '.[lab,test]'")
     pytest.importorskip("ipykernel", reason="needs a kernel: pip install '.[lab]'")
-    environment = {"PYTHONPATH": str(REPOSITORY), "SANDBOX_HOME": str(home)}
+    environment = {"PYTHONPATH": str(REPOSITORY), "SANDBOX_HOME": str(home), "SANDBOX_NETWORK": DEFAULT_NETWORK}
     return lambda text: run(text, tmp_path, environment, *ALONE, sys.executable)
 
 
