@@ -6,6 +6,7 @@ What a container is lies on the shelf (its Spec) and in the ledger (what runs); 
 import os
 import signal as signals
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from .options import spec_from
 from .plans import Running, Where, compile_exec
 from .primitives import cgroups, hooks
 from .spec import Process, Spec
-from .starting import How, collect, place, request
+from .starting import How, collect, is_privileged, place, request
 from .store import Home, check_name, random_name
 from .trace import Trace
 
@@ -152,7 +153,7 @@ class Container:
         process: Process = replace(
             asked.process, capabilities=spec.process.capabilities, no_new_privileges=spec.process.no_new_privileges
         )
-        where = Where(privileged=os.geteuid() == 0, newuidmap=len(spec.uid_mappings) > 1)
+        where = Where(privileged=is_privileged(spec), newuidmap=len(spec.uid_mappings) > 1)
         beside = cgroups.beside(directories(entry), entry["pid"])
         running = Running(entry["pid"], entry["start_time"], entry["id_base"], beside)
         made = compile_exec(spec, process, running, where)
@@ -184,6 +185,19 @@ class Container:
             raise NotFound(f"there is no container called {self.name!r}")
         raise WrongState(f"the container {self.name!r} is not running", cure="start it first")
 
+    @contextmanager
+    def process(self) -> Iterator[int]:
+        """Its first process's folder in /proc, open: it never becomes that of another one which gets the same number.
+
+        Raises NotFound, and WrongState if it does not run.
+        """
+        folder = os.open(f"/proc/{self.running()['pid']}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.running()  # still: so it is its own
+            yield folder
+        finally:
+            os.close(folder)
+
     def signal(self, number: int) -> None:
         """Send a signal to its first process."""
         self._ask({"do": "signal", "signal": number})
@@ -201,8 +215,13 @@ class Container:
         Without `signal`, by the one that its configuration names, or that its first process is known to listen to. Without
         `kill`, None is returned when it still runs.
         """
-        number = signal or self._halt_signal(self.running())
-        ended = self._ask({"do": "stop", "timeout": timeout, "signal": number, "kill": kill})
+        entry = self.running()
+        number = signal or self._halt_signal(entry)
+        message = {"do": "stop", "name": self.name, "timeout": timeout, "signal": number, "kill": kill}
+        try:
+            ended, _ = client.ask(self.home, message)
+        except WrongState:  # it ended by itself just now
+            return self.wait()
         return None if ended["event"] == "running" else self._result(ended)
 
     @staticmethod
@@ -211,7 +230,10 @@ class Container:
         spec = Spec.from_json(entry["spec"])
         if spec.stop_signal or not spec.system:
             return spec.stop_signal or signals.SIGTERM
-        blocked = int(files.status(entry["pid"])["SigBlk"], 16)
+        try:
+            blocked = int(files.status(entry["pid"])["SigBlk"], 16)
+        except OSError:  # it ended just now
+            blocked = 0
         systemd = signals.SIGRTMIN + 3  # systemd(1): "halts the machine"
         return systemd if blocked >> (systemd - 1) & 1 else signals.SIGPWR
 
@@ -254,20 +276,25 @@ class Container:
 
         Raises WrongState while it runs, unless `force`; and while clones or snapshots need it.
         """
-        dependents.refuse(self.home.folder(self.name))
-        if self.entry is not None:
-            if not force:
-                raise WrongState(f"the container {self.name!r} is running", cure="stop it first, or force")
-            self.kill()
-        if self.on_shelf:
-            with self.home.lock(self.name):
-                dependents.refuse(self.home.folder(self.name))
+        kept = self.on_shelf
+        with self.home.lock(self.name) if kept else nullcontext():  # nobody starts it meanwhile
+            dependents.refuse(self.home.folder(self.name))
+            if self.entry is not None:
+                if not force:
+                    raise WrongState(f"the container {self.name!r} is running", cure="stop it first, or force")
+                with suppress(WrongState):  # it ended by itself just now
+                    self.kill()
+            if kept:
                 self.home.remove(self.name)
+        if kept:
             networks.release(self.home, self.name)
 
     def info(self) -> Info:
         """What LXC's lxc-info shows of it. Raises NotFound."""
-        return info(self.name, self.settled(), self.home)
+        try:
+            return info(self.name, self.settled(), self.home)
+        except OSError:  # it ended while we looked
+            return info(self.name, self.settled(), self.home)
 
     def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
         self.running()

@@ -53,7 +53,7 @@ def at(folder: str) -> Home:
     if _is_open(path):
         raise NotPossibleHere(
             f"containers can't be kept in {path}", condition="other users may enter it",
-            cure=f"choose a new folder, or, if nobody else needs this one: chmod 700 {path}",
+            cure="choose a new folder, or one that only you may enter (mode 0700)",
         )  # fmt: skip
     _tidy(path)
     return Home(usual.path, _open_runtime(path), path)

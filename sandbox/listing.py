@@ -69,8 +69,11 @@ def _link(entry: dict[str, Any]) -> tuple[str, int | None, int | None]:
             with Netlink() as door:
                 if found := door.link(cable.host_end):
                     return found.name, found.tx_bytes, found.rx_bytes
-    links = ((name, *count) for name, count in network.read(entry["pid"]).items() if name != "lo")
-    return next(links, ("", None, None))
+    for name, (rx, tx) in network.read(entry["pid"]).items():
+        if name != "lo":
+            # Its root may call a device what it likes, and a terminal would obey an escape sequence.
+            return name if name.isprintable() else repr(name)[1:-1], rx, tx
+    return "", None, None
 
 
 def _ended(record: dict[str, Any]) -> Info:

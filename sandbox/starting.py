@@ -33,11 +33,9 @@ def here(spec: Spec, home: Home) -> tuple[Spec, Where]:
     spec, network_of = _joined(spec, home)
     size = min((spec.resources.memory or 1024 * MIB) // 2, 1024 * MIB)
     spec = replace(spec, root=replace(spec.root, size=size))
-    if "user" not in spec.namespaces:
+    if is_privileged(spec):
         return spec, Where(privileged=True, group=group, network_of=network_of)
     mode = _mapping_mode(os.geteuid())
-    if mode == "range":
-        return spec, Where(privileged=True, group=group, network_of=network_of)
     uids, gids = [IdMapping(0, os.geteuid(), 1)], [IdMapping(0, os.getegid(), 1)]
     if mode == "newuidmap" and (ranges := host.subid_ranges()):
         for rows, ids in zip((uids, gids), ranges, strict=True):
@@ -50,7 +48,7 @@ def _joined(spec: Spec, home: Home) -> tuple[Spec, tuple[int, ...]]:
     """For who shares another container's network: whom it then knows, and the process whose network it is."""
     if not spec.join_network:
         return spec, ()
-    if os.geteuid() != 0:
+    if not is_privileged(spec):
         raise NotPossibleHere(
             "only root can share a container's network",
             condition="it belongs to the user namespace of that container, which an ordinary user would have to enter first",
@@ -62,6 +60,11 @@ def _joined(spec: Spec, home: Home) -> tuple[Spec, tuple[int, ...]]:
     theirs = Spec.from_json(entry["spec"])
     known = replace(spec, hosts=cabling.hosts_of(theirs), nameservers=theirs.nameservers)
     return known, (entry["pid"], entry["start_time"])
+
+
+def is_privileged(spec: Spec) -> bool:
+    """Whether root's containers are made here: as an ordinary user we have no ids for them, be we root of a user namespace."""
+    return "user" not in spec.namespaces or _mapping_mode(os.geteuid()) == "range"
 
 
 @functools.cache

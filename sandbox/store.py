@@ -186,7 +186,7 @@ class Home:
                 _specs[path] = stamp, spec
             return _specs[path][1]
         except InvalidOption as error:  # of a file that people write: they will mend it where it is
-            raise NotFound(f"{name}: {error.message}", condition=error.condition, cure=error.cure or f"mend {path}") from None
+            raise NotFound(error.message, condition=error.condition, cure=error.cure or f"mend {path}") from None
         except (FileNotFoundError, NotADirectoryError):
             # Not ours, or somebody's editor is just writing it. The folder may be anybody's: -P names any.
             why = f"{folder} has neither config nor config.json" if os.path.isdir(folder) else ""

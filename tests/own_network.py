@@ -69,6 +69,8 @@ def _verdict(test: Callable[..., None], args: Any, words: Any) -> str:
         except BaseException:
             _end_launcher()
             raise
+        finally:
+            _end_strays()
         assert not left, f"the test left in the ledger: {left}"
     except pytest.skip.Exception as skipped:
         return f"skipped {skipped}"
@@ -100,6 +102,16 @@ def _end_launcher() -> list[str]:
     while os.path.exists(f"{home().runtime}/socket"):  # until its keeper has ended
         time.sleep(0.005)
     return left
+
+
+def _end_strays() -> None:
+    """End whatever else was born in this network: a server that a test left would live on in it for ever."""
+    own = os.readlink("/proc/self/ns/net")
+    assert own != os.readlink(f"/proc/{os.getppid()}/ns/net"), "this is not a network of our own"
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if int(pid) != os.getpid() and os.readlink(f"/proc/{pid}/ns/net") == own:
+                os.kill(int(pid), signal.SIGKILL)
 
 
 # --- other namespaces -----------------------------------------------------------------------------------------------

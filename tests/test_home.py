@@ -72,6 +72,55 @@ def test_what_a_crash_left_half_made_goes_after_an_hour(folder: Path) -> None:
     assert os.listdir(folder / "containers") == [".new-3"]
 
 
+def test_what_is_no_folder_is_left_alone_and_in_nobodys_way(folder: Path) -> None:
+    home()
+    (folder / "containers/.new-file").touch()
+    (folder / "containers/.gone-link").symlink_to("/usr")
+    room._tidy(f"{folder}/containers")
+    assert len(os.listdir(folder / "containers")) == 2
+
+
+# --- LXC's -P -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["/", "/usr", "/tmp", "/etc/..", "made"])
+def test_a_folder_that_others_may_enter_is_refused_and_stays_as_it_is(
+    folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as shared:
+        os.chmod(shared, 0o755)
+        where = shared if place == "made" else place
+        if os.stat(where).st_uid != os.geteuid():
+            pytest.skip(f"{where} is not ours: that is another refusal")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "chmod", lambda *words, **more: pytest.fail(f"chmod {words}"))
+            with pytest.raises(NotPossibleHere, match=r"can't be kept in .* \(other users may enter it\)"):
+                room.at(where)
+
+
+def test_a_folder_below_one_that_is_closed_will_do_and_one_that_is_missing_is_made_closed(folder: Path) -> None:
+    below = folder.parent / "below"  # of pytest's own folder, which is closed
+    below.mkdir(mode=0o755)
+    for path in (below, below / "a/b"):
+        found = room.at(str(path))
+        assert found.containers == str(path)
+        os.rmdir(found.runtime)
+    assert (below / "a/b").stat().st_mode & 0o777 == 0o700
+    assert below.stat().st_mode & 0o777 == 0o755
+    assert room.at(f"{folder}/../{folder.name}/containers") == home()
+
+
+def test_a_file_is_no_place_for_containers(folder: Path) -> None:
+    home()
+    (folder.parent / "file").touch()
+    with pytest.raises(NotPossibleHere, match="it is a file"):
+        room.at(f"{folder.parent}/file")
+
+
+# --- where the runtime folder is ------------------------------------------------------------------------------------
+
+
 def test_running_state_lies_on_tmpfs_in_a_folder_for_each_shelf(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = home()
     assert files.fs_type(first.runtime) == "tmpfs"

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.errors import AlreadyExists, InvalidOption, NotFound
+from sandbox.errors import AlreadyExists, InvalidOption, NotFound, WrongState
 from sandbox.home import home
+from sandbox.listing import info
 from sandbox.spec import Process, Spec
 from sandbox.store import RECORDS_KEPT, Home, check_name, random_name
 from tests.conftest import REPOSITORY
@@ -177,7 +178,7 @@ def test_a_configuration_of_lxc_that_makes_no_sense_stays_where_it_is_to_be_mend
     with shelf.build("box") as folder:
         Path(folder, "config").write_text("lxc.rootfs.path = /r\nlxc.tty.max = many\n")
     shelf.create(Spec(name="good"))
-    with pytest.raises(NotFound, match=r"box: .*/box/config:2: lxc.tty.max: 'many' is no whole number"):
+    with pytest.raises(NotFound, match=r"^/.*/box/config:2: lxc.tty.max: 'many' is no whole number"):
         shelf.load("box")
     assert list(shelf.load_all()) == ["good"]
     assert shelf.names() == ["box", "good"]
@@ -185,10 +186,33 @@ def test_a_configuration_of_lxc_that_makes_no_sense_stays_where_it_is_to_be_mend
     assert shelf.load("box").root.path == "/r"
 
 
-def test_a_folder_without_a_configuration_is_set_aside_with_the_reason(shelf: Home) -> None:
-    os.mkdir(shelf.folder("box"))
-    with pytest.raises(NotFound, match=r"can't be read.*No such file.*\n.*box\.bad-"):
-        shelf.load("box")
+def test_a_folder_without_a_configuration_is_no_container_and_stays(shelf: Home) -> None:
+    """With -P it may be anybody's, or an editor is just writing the config anew."""
+    os.mkdir(shelf.folder("photos"))
+    Path(shelf.containers, "file").touch()
+    for name in ("photos", "file"):
+        with pytest.raises(NotFound, match=f"there is no container '{name}'"):
+            shelf.load(name)
+    with pytest.raises(NotFound), shelf.lock("file"):
+        raise AssertionError("it is no folder")
+    assert (shelf.names(), sorted(entries(shelf))) == ([], ["file", "photos"])
+
+
+def test_a_container_whose_folder_is_a_link_is_not_removed(shelf: Home, tmp_path: Path) -> None:
+    shelf.create(Spec(name="box"))
+    os.rename(shelf.folder("box"), tmp_path / "elsewhere")
+    os.symlink(tmp_path / "elsewhere", shelf.folder("box"))
+    with pytest.raises(WrongState, match="is a symbolic link"):
+        shelf.remove("box")
+    assert (tmp_path / "elsewhere/config.json").exists()
+
+
+def test_what_is_asked_about_is_not_set_aside(shelf: Home) -> None:
+    shelf.create(Spec(name="box"))
+    Path(shelf.folder("box"), "config.json").write_text("torn")
+    with pytest.raises(NotFound, match="can't be read"):
+        info("box", None, shelf)
+    assert entries(shelf) == ["box"]
 
 
 def test_a_writer_killed_at_any_moment_leaves_a_container_that_loads(shelf: Home) -> None:

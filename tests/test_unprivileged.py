@@ -14,6 +14,7 @@ import pytest
 
 from sandbox.primitives.cgroups.hierarchy import read_layout
 from tests.conftest import NOBODY, as_nobody
+from tests.primitives.network.steps import needs
 
 pytestmark = pytest.mark.needs_userns
 
@@ -264,3 +265,45 @@ def test_with_a_range_groups_and_terminals_work_as_for_root(play: Play, with_ran
         said = result.text.split()
     """, with_range)  # fmt: skip
     assert said == ["0", "5", "allow"]
+
+
+# --- root of a namespace of the user's own --------------------------------------------------------------------------
+
+#: A user becomes root of a namespace with a network, and runs a script there; `said` comes back.
+AS_ROOT = """
+    import subprocess
+    own = "mount -t tmpfs run /run && exec \\"$@\\""
+    words = ["unshare", "--user", "--map-root-user", "--net", "--mount", "sh", "-c", own, "sh", sys.executable, "-c", INNER]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+"""
+
+
+def as_root_of_a_namespace(play: Play, script: str) -> Any:
+    return play(f"    INNER = {PRELUDE + textwrap.dedent(script) + POSTLUDE!r}\n{AS_ROOT}")
+
+
+def test_root_of_a_users_namespace_starts_containers_and_enters_them(play: Play) -> None:
+    said, left = as_root_of_a_namespace(play, """
+        box, _ = sandbox.launch("busybox", "sleep 60", name="box")
+        said = [os.geteuid(), *box.exec("id -u; cat /proc/self/uid_map").text.split()]
+    """)  # fmt: skip
+    assert said == [0, "0", "0", "0", "1"]
+    assert left == []
+
+
+def test_root_of_a_users_namespace_has_networks_with_names(play: Play) -> None:
+    needs("nft", "nftables")
+    needs("dnsmasq", "dnsmasq-base")
+    said, left = as_root_of_a_namespace(play, """
+        box, _ = sandbox.launch("busybox", "sleep 60", name="box", network="bridge")
+        said = [sandbox.run("busybox", "ping -c 1 -W 2 box", network="bridge").text]
+        try:
+            sandbox.run("busybox", "true", network="container:box")
+        except NotPossibleHere as error:
+            said.append(error.message)
+    """)  # fmt: skip
+    assert "1 packets received" in said[0]
+    assert said[1] == "only root can share a container's network"
+    assert left == []

@@ -80,7 +80,9 @@ def on_stranger(launcher: Launcher, run: Run, patience: int = 60) -> None:
     """A container whose keeper was killed ended: its parent was the host's init."""
     launcher.forget(run.world.pidfd)
     status = exit_of_stranger(run.world.pidfd)
-    if status is None and patience:  # the kernel tells only after the parent has reaped it
+    if status is None:
+        status = files.exit_of_zombie(run.world.pid, run.request["start_time"])
+    if status is None and patience:  # then the kernel tells after the parent has reaped it
         launcher.later(0.05, lambda: on_stranger(launcher, run, patience - 1))
     else:
         launcher.on_exit(run.world.pid, status)

@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from ..errors import InvalidOption, LauncherLost, SandboxError
@@ -116,11 +117,19 @@ class Launcher(Loop):
             self.on_gone(client)  # or it reads too slowly: its loss, not everybody's
 
     def on_client(self, client: socket.socket) -> None:
-        fds: list[int] = []
         try:
             message, fds = protocol.receive(client)
-            if message is None:
-                self.on_gone(client)
+        except Exception:  # no JSON, or worse
+            message, fds = {}, []
+        if message is None:
+            self.on_gone(client)
+            return
+        self.serve(client, message, fds)
+
+    def serve(self, client: socket.socket, message: protocol.Message, fds: list[int]) -> None:
+        """Do what a message asks for, and answer. What handlers leave of the descriptors is closed."""
+        try:
+            if client not in self.clients:  # it went away while this waited
                 return
             if not isinstance(message, dict) or (handler := self.handlers.get(str(message.get("do")))) is None:
                 raise InvalidOption(f"the launcher does not know {str(message)[:80]!r}")
@@ -197,7 +206,8 @@ class Launcher(Loop):
                 self.answer(client, {**started, "trace": run.rows})
             run.waiting.clear()
         if not run.container:
-            self.ledger.add(run.name, {"running": True})  # for those who wait for news: states.py
+            with suppress(OSError, SandboxError):  # there is no room: who asks sees it by its name, too
+                self.ledger.add(run.name, {"running": True})  # for those who wait for news: states.py
         self.pump_terminals(run)
 
     def on_exit(self, pid: int, status: int | None) -> None:

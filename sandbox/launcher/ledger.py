@@ -4,12 +4,14 @@ One file a container, lines of JSON: first what is intended (with the steps to u
 it is. A launcher that starts reads it: what still runs is adopted, the rest is undone. A torn last line was not acted on.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from ..errors import SandboxError
 from ..linux import files
 from ..step import Step
 
@@ -29,11 +31,14 @@ class Ledger:
         os.makedirs(path, mode=0o700, exist_ok=True)
 
     def intend(self, name: str, entry: Entry, steps: list[Step]) -> list[dict[str, Any]]:
-        """Note what is about to be done; returns the steps to undo. Raises FileExistsError while the name is in use."""
+        """Note what is about to be done; returns the steps to undo.
+
+        Raises FileExistsError while the name is in use, and SandboxError: there is no room.
+        """
         undoable = [step.to_json() for step in steps if step.leaves_something]
         fd = os.open(f"{self.path}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, json.dumps({**entry, "name": name, "undo": undoable}).encode() + b"\n")
+            self._write(fd, {**entry, "name": name, "undo": undoable})
         finally:
             os.close(fd)
         return undoable
@@ -42,9 +47,24 @@ class Ledger:
         """Note what is known by now."""
         fd = os.open(f"{self.path}/{name}", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         try:
-            os.write(fd, json.dumps(more).encode() + b"\n")
+            self._write(fd, more)
         finally:
             os.close(fd)
+
+    def _write(self, fd: int, line: Entry) -> None:
+        """Raises SandboxError: it is not noted, or just the beginning of it."""
+        text = json.dumps(line).encode() + b"\n"
+        try:
+            whole = os.write(fd, text) == len(text)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            whole = False
+        if not whole:
+            raise SandboxError(
+                f"no space left on {self.path}", condition="what is about to be done can't be noted, so it is not done",
+                cure="make room on this tmpfs: see df(1)",
+            )  # fmt: skip
 
     def close(self, name: str) -> None:
         """All is undone."""

@@ -31,7 +31,8 @@ class Lingering:
     def add(self, name: str, steps: list[dict[str, Any]]) -> str:
         """Note what an ended container leaves for later; returns the label of it."""
         label = f"{name}~{time.monotonic_ns()}"
-        self.ledger.intend(label, self.stamp, [Step.from_json(data) for data in steps])
+        with suppress(OSError, SandboxError):  # there is no room for it; then we must not be killed before it is undone
+            self.ledger.intend(label, self.stamp, [Step.from_json(data) for data in steps])
         self.waiting[label] = steps
         return label
 

@@ -40,6 +40,10 @@ def end(launcher: Launcher, message: Message, fds: list[int], client: socket.soc
 def start(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> None:
     """Start a container, or a process in one. Answers "started", and in the foreground "exited"; or "failed"."""
     name = message["name"]
+    if name in launcher.runs and launcher.runs[name].is_over():  # how it ended is on its way: this start comes after that
+        kept, fds[:] = list(fds), []
+        launcher.later(0.01, lambda: launcher.serve(client, message, kept))
+        return
     if name in launcher.runs or launcher.ledger.entry(name):
         raise AlreadyExists(f"a container called {name!r} is running", cure="choose another name, or stop that one")
     if message.get("in") and message["in"] not in launcher.runs:

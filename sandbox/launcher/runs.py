@@ -246,6 +246,10 @@ class Run:
         heard = int(status["SigCgt"], 16) | int(status["SigBlk"], 16)
         return not waits and not heard >> (number - 1) & 1
 
+    def is_over(self) -> bool:
+        """Whether the process has ended, though nobody was told yet how."""
+        return self.world.pid > 0 and (self.world.pidfd < 0 or readable(self.world.pidfd))
+
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def finish(self, status: int | None) -> dict[str, Any]:

@@ -67,6 +67,15 @@ def is_zombie(pid: int | str) -> bool:
     return _stat(pid)[0] in "ZX"
 
 
+def exit_of_zombie(pid: int, started: int) -> int | None:
+    """How a process ended, as wait(2) would tell; None if nobody waits to be asked. proc_pid_stat(5), exit_code."""
+    try:
+        fields = _stat(pid)
+    except OSError:
+        return None
+    return int(fields[49]) if fields[0] == "Z" and int(fields[19]) == started else None
+
+
 def parent(pid: int | str) -> int:
     """The pid of a process's parent. proc_pid_stat(5)."""
     return int(_stat(pid)[1])

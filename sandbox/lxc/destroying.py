@@ -25,17 +25,12 @@ def destroy(home: Home, name: str, *, force: bool = False, snapshots: bool = Fal
     if snapshots:
         for path, clone in dependents.clones(folder):
             destroy(at(path), clone, force=force)
-    dependents.refuse(folder, snapshots=snapshots)
-    if found.entry is not None:
-        if not force:
-            raise WrongState(f"{name} is running", cure="lxc-stop it first, or use -f")
-        with suppress(WrongState):  # it ended by itself just now
-            found.kill()
-    if not os.path.isdir(folder):
-        return  # it was ephemeral
-    with home.lock(name):
-        copying.refuse_running(home, name)
+    if not os.path.isdir(folder):  # it lives only as long as it runs
+        _end(found, force)
+        return
+    with home.lock(name):  # nobody starts it meanwhile
         dependents.refuse(folder, snapshots=snapshots)
+        _end(found, force)
         bases = dependents.bases(folder)
         copying.run_hooks(folder, name, "destroy")
         home.remove(name)
@@ -43,3 +38,12 @@ def destroy(home: Home, name: str, *, force: bool = False, snapshots: bool = Fal
     for base in bases:
         with suppress(SandboxError):  # the base went, or the disk is full: a note of one that is gone is passed over
             copying.note(base, (home.containers, name), gone=True)
+
+
+def _end(found: Container, force: bool) -> None:
+    if found.entry is None:
+        return
+    if not force:
+        raise WrongState(f"{found.name} is running", cure="lxc-stop it first, or use -f")
+    with suppress(WrongState):  # it ended by itself just now
+        found.kill()

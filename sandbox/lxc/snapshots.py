@@ -56,10 +56,14 @@ def take(home: Home, name: str, comment_file: str = "") -> str:
 
 def names(home: Home, name: str) -> list[str]:
     """The names of a container's snapshots, oldest number first. Raises NotFound: there is no such container."""
-    if not os.path.isdir(folder := home.folder(name)):
+    if not home.has(name):
         raise NotFound(f"there is no container {name!r}")
     with suppress(FileNotFoundError):
-        found = (entry.name for entry in os.scandir(f"{folder}/{dependents.SNAPSHOTS}") if entry.is_dir(follow_symlinks=False))
+        found = (
+            entry.name
+            for entry in os.scandir(f"{home.folder(name)}/{dependents.SNAPSHOTS}")
+            if entry.is_dir(follow_symlinks=False)
+        )
         return sorted((name for name in found if name[0] != "."), key=lambda name: (len(name), name))
     return []
 

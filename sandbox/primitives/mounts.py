@@ -138,6 +138,8 @@ class OpenTree(Step):
                 f"{self.path} lies on {files.fs_type(self.path)}, which can't be seen through an id map",
                 "use a folder on ext4, xfs, btrfs or (Linux 6.3) tmpfs",
             )
+        if error.errno == errno.ENOENT:
+            return f"{self.path} is not there", ""
         if error.errno == errno.ELOOP:
             real = os.path.realpath(self.path)
             return f"a part of {self.path} is a symbolic link by now, and it leads to {real}", "give that, if it is meant"

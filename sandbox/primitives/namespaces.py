@@ -255,6 +255,8 @@ class Enter(Step):
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         if error.errno == 1:
             return f"no capability over the namespaces of process {self.pid}", "enter as the user who started the container"
+        if error.errno == 3:
+            return f"process {self.pid}, the container's first, is just ending", "start the container again"
         return "", ""
 
 

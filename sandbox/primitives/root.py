@@ -29,6 +29,9 @@ class AttachRoot(Step):
         finally:
             os.close(tree)
 
+    def explain(self, error: OSError, world: World) -> tuple[str, str]:
+        return ("what was given as the root is no folder", "") if error.errno == 22 else ("", "")
+
 
 class PivotRoot(Step):
     """Make the new tree "/", and let go of the old one: no path leads back. pivot_root(2)."""

@@ -13,7 +13,7 @@ import pytest
 
 import sandbox
 from sandbox.errors import InvalidOption, KernelRefused, NotFound
-from tests.attacks.hostile import Hostile, program, refusal, shell
+from tests.attacks.hostile import WATCHER, Hostile, program, refusal, shell
 
 #: A program loader that makes of whoever is loaded the attacker: it keeps the loaded program open and goes on as a script.
 LOADER = r"""
@@ -37,24 +37,20 @@ echo tried
 """
 
 
+def loader(folder: Path) -> bytes:
+    """The hostile loader, made in this folder."""
+    if platform.machine() != "x86_64" or not shutil.which("gcc"):
+        pytest.skip("needs gcc on x86_64, to build the hostile loader")
+    source, program = folder / "loader.c", folder / "loader"
+    source.write_text(LOADER)
+    subprocess.run(["gcc", "-static", "-nostdlib", "-O1", "-fno-stack-protector", "-o", program, source], check=True)
+    return program.read_bytes()
+
+
 @pytest.mark.parametrize("userns", ["private", pytest.param("host", marks=pytest.mark.needs_root)])
 def test_a_container_cannot_overwrite_the_program_that_started_it(image: Hostile, tmp_path: Path, userns: str) -> None:
     """Row 1: CVE-2019-5736. `#!/proc/self/exe` runs the host's Python, with a loader of the image."""
-    if platform.machine() != "x86_64" or not shutil.which("gcc"):
-        pytest.skip("needs gcc on x86_64, to build the hostile loader")
-    (tmp_path / "loader.c").write_text(LOADER)
-    command: list[str | Path] = [
-        "gcc",
-        "-static",
-        "-nostdlib",
-        "-O1",
-        "-fno-stack-protector",
-        "-o",
-        tmp_path / "loader",
-        tmp_path / "loader.c",
-    ]
-    subprocess.run(command, check=True)
-    image.file("/lib64/ld-linux-x86-64.so.2", (tmp_path / "loader").read_bytes(), 0o755)
+    image.file("/lib64/ld-linux-x86-64.so.2", loader(tmp_path), 0o755)
     image.file("/entry", "#!/proc/self/exe\n", 0o755)
     image.file("/attack", ATTACK)
     done = image.run(["/entry"], userns=userns)
@@ -66,40 +62,9 @@ def test_a_container_cannot_overwrite_the_program_that_started_it(image: Hostile
 @pytest.mark.parametrize("extra", [(), ("SYS_PTRACE",)])
 def test_no_helper_of_exec_can_be_opened_or_traced(home: Path, extra: tuple[str, ...]) -> None:
     """Rows 1 and 22: CVE-2019-5736, CVE-2016-9962. A watcher in the container goes for every process that comes in."""
-    watcher = """
-import time
-def comm(pid):
-    try:
-        with open(f"/proc/{pid}/comm") as file:
-            return file.read()
-    except OSError:
-        return ""
-def is_helper(pid):
-    return pid != "1" and comm(pid).startswith("sandbox-")
-def python_of(pid):
-    if "python" not in os.readlink(f"/proc/{pid}/exe"):
-        raise OSError(errno.ENOENT, "")
-def attacks(pid):
-    for name in ("mem", "environ", "maps", "auxv"):
-        yield name, tried(os.open, f"/proc/{pid}/{name}", os.O_RDONLY)
-    yield "exe", tried(python_of, pid)
-    yield "ptrace", call(101, 0x4206, int(pid), 0, 0)  # PTRACE_SEIZE
-os.write(1, b"ready\\n")
-seen, caught, end = 0, set(), time.time() + 20
-while not os.path.exists("/tmp/enough") and time.time() < end:
-    for pid in filter(is_helper, filter(str.isdigit, os.listdir("/proc"))):
-        seen += 1
-        for name, answer in attacks(pid):
-            if answer == "0" and is_helper(pid):  # otherwise it had become the program meanwhile
-                caught.add(name)
-            if name == "ptrace" and answer == "0":
-                os.waitpid(int(pid), 0x40000000)  # until it ends
-    os.closerange(3, 256)
-print(seen, sorted(caught))
-"""
     if platform.machine() != "x86_64":
         pytest.skip("the number of ptrace(2) is that of x86_64")
-    box = sandbox.Container.create("watched", "host", program(watcher), cap_add=extra)
+    box = sandbox.Container.create("watched", "host", program(WATCHER), cap_add=extra)
     box.start()
     while not list(box.logs()):
         pass

@@ -58,6 +58,16 @@ def test_links_on_the_way_to_the_root_are_followed_when_it_is_read(tmp_path: Pat
     assert root(f"lxc.rootfs.path = dir:{tmp_path}/link/rootfs").path == f"{tmp_path}/real/rootfs"
 
 
+@pytest.mark.parametrize("root", ["dir:/", "dir:/srv", "/srv/c1", "dir:{0}/link", "overlay:/:/srv/c1/upper"])
+def test_what_holds_the_container_itself_is_no_root(tmp_path: Path, root: str) -> None:
+    """Or a link to "/" gave it the host's files, and a copy would copy itself for ever."""
+    os.symlink("/", tmp_path / "link")
+    text = f"lxc.rootfs.path = {root.format(tmp_path)}\n"
+    with pytest.raises(InvalidOption, match="can't be its root") as caught:
+        spec(Config(text, "/srv/c1/config"), "c1", "/srv/c1")
+    assert caught.value.condition.endswith("holds the container's own folder")
+
+
 def test_options_of_the_root() -> None:
     assert root("lxc.rootfs.path = /srv/a", "lxc.rootfs.options = ro,idmap=container").readonly
     assert not root("lxc.rootfs.path = /srv/a", "lxc.rootfs.options = rw").readonly

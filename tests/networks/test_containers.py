@@ -1,13 +1,6 @@
 """Containers on a network, whole: names, the way out, ports, isolation, and that nothing of it is left."""
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,63 +9,15 @@ import sandbox
 from sandbox import Container, networks
 from sandbox.errors import KernelRefused, NotFound, NotPossibleHere, WrongState
 from sandbox.home import home as open_home
-from sandbox.launcher import client
-from sandbox.linux import files, syscalls
 from sandbox.linux.netlink import Netlink, Setting
 from sandbox.primitives.network import PlugVeth, find_program
-from sandbox.primitives.network.state import STATE
 from sandbox.spec import Network, Spec
 from sandbox.starting import collect, spec_for
+from tests.networks.scenes import SERVE, SLEEP, eventually, everything_gone, left_files, out, started
 from tests.own_network import FAR, HOST, WORLD, ask, in_own_network, telling_who_calls, the_world
-from tests.primitives.network.steps import names_of_links, needs, nft, setting
+from tests.primitives.network.steps import names_of_links, needs, setting
 
 pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.needs_root]
-
-SERVE = "exec nc -ll -p 80 -e echo hello from $(hostname)"
-SLEEP = "sleep 1000"
-
-
-def out(container: str | Container, script: str, **options: object) -> str:
-    """What a script prints: in a running container, or in a new one of the default network."""
-    if isinstance(container, Container):
-        result = container.exec(script)
-    else:
-        result = sandbox.run(container, script, timeout=30, **({"network": "bridge"} | options))
-    return (result.stdout + result.stderr).decode()
-
-
-def started(name: str, script: str = SLEEP, **options: object) -> Container:
-    return sandbox.launch("busybox", script, name=name, **({"network": "bridge"} | options))[0]  # type: ignore[arg-type]
-
-
-def eventually(condition: object) -> None:
-    """Wait until it is true; ten seconds at most."""
-    end = time.monotonic() + 10
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.02)
-
-
-def remains() -> list[str]:
-    """The devices, rules, processes and files of networks that there are."""
-    servers = [f"pid {pid}" for pid in os.listdir("/proc") if pid.isdigit() and _serves(pid)]
-    return [*(names_of_links() - {"up0"}), *nft("list", "tables").splitlines(), *servers, *_state()]
-
-
-def everything_gone() -> bool:
-    """Whether none of it is left. What a namespace held goes a moment after it."""
-    return not remains()
-
-
-def _serves(pid: str) -> bool:
-    with contextlib.suppress(OSError):
-        same = os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net")
-        return same and f"--pid-file={STATE}" in files.read(f"/proc/{pid}/cmdline") and not files.is_zombie(pid)
-    return False
-
-
-def _state() -> list[str]:
-    return os.listdir(STATE) if os.path.isdir(STATE) else []
 
 
 @in_own_network
@@ -229,7 +174,7 @@ def test_macvlan_and_a_device_of_the_host_are_the_containers_as_long_as_it_runs(
         assert b"inet 10.9.9.9/24" in result.stdout, result.stderr
         assert sandbox.ledger() == []
         assert "up1" in names_of_links()
-    assert _state() == []
+    assert left_files() == []
 
 
 def _with(spec: Spec, *devices: Network) -> Spec:
@@ -251,7 +196,7 @@ def test_a_network_that_can_not_be_had_is_refused_and_nothing_is_left() -> None:
         found = door.link(net.bridge)
         assert found
         door.delete_link(found.index)
-    assert _state() == []
+    assert left_files() == []
 
 
 @in_own_network
@@ -260,90 +205,6 @@ def test_many_at_once_have_different_addresses() -> None:
     jobs = [sandbox.spawn("busybox", "ip -4 a show eth0; sleep 1", network="bridge") for _ in range(12)]
     said = "".join(collect(job).stdout.decode() for job in jobs)
     assert len({line.split()[1] for line in said.splitlines() if "inet " in line}) == 12
-
-
-# --- crashes --------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def killed(*who: str) -> Iterator[None]:
-    """Kill the launcher, or it and the keeper, at the end of the block."""
-    yield
-    reply, _ = client.ask(open_home(), {"do": "hello"})
-    pids = [reply[name] for name in who]
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not any(_runs(pid) for pid in pids))
-
-
-def _runs(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return not files.is_zombie(pid)
-    return False
-
-
-@pytest.mark.parametrize("who", [("pid",), ("keeper", "pid")], ids=["launcher", "both"])
-@in_own_network
-def test_who_is_killed_leaves_nothing(who: tuple[str, ...]) -> None:
-    needs("nft", "nftables")
-    the_world()
-    web = started("web", SERVE, publish="8080:80", network=None)
-    with killed(*who):
-        eventually(lambda: ask("127.0.0.1", 8080) == "hello from web")
-    assert web.state == "RUNNING"
-    eventually(lambda: ask("127.0.0.1", 8080) == "hello from web")  # it goes on as before
-    second = started("second")
-    eventually(lambda: "hello from web" in out(second, f"nc -w 2 {web.info().ips[0]} 80 </dev/null"))
-    with killed(*who):
-        second.kill()
-    web.kill()
-    assert sandbox.ledger() == []
-    eventually(everything_gone)
-    assert setting("ipv4/conf/up0/forwarding") == "0"
-
-
-@in_own_network
-def test_killed_between_any_two_steps_nothing_is_left() -> None:
-    needs("nft", "nftables")
-    the_world()
-    plan = sandbox.plan(spec_for("busybox", "true", network="bridge", publish="8080:80"))
-    names = [step.name for step in plan.outside]
-    for number in range(names.index("MakeBridge"), names.index("Go") + 1):
-        script = CRASH.format(number=number)
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
-        assert "LauncherLost" in done.stderr + done.stdout, done.stderr
-        assert sandbox.ledger() == [], names[number]
-        end = time.monotonic() + 5
-        while remains() and time.monotonic() < end:
-            time.sleep(0.02)
-        assert remains() == [], f"after a crash before {names[number]}"
-        client.end(open_home())
-    assert setting("ipv4/conf/up0/forwarding") == "0"
-
-
-#: The launcher of a run that ends itself just before the step of that number: its keeper is told by the environment.
-CRASH = """
-import os, signal
-from sandbox.launcher import client
-plain = client._KEEPER
-client._KEEPER = plain.replace("from sandbox.launcher.keeper", "exec(KILL); from sandbox.launcher.keeper").replace(
-    "import os, sys;", "import os, sys; KILL = " + repr('''
-from sandbox.launcher import inside
-import os, signal
-usual = inside.run
-def run(step, world, head, rows, shared=frozenset()):
-    if head[0] == "outside" and head[1] == {number} and not os.path.exists(os.environ["SANDBOX_HOME"] + "/crashed"):
-        open(os.environ["SANDBOX_HOME"] + "/crashed", "w")
-        os.kill(os.getpid(), signal.SIGKILL)
-    return usual(step, world, head, rows, shared)
-inside.run = run
-''') + ";")
-import sandbox
-from sandbox.home import home
-if os.path.exists(home().path + "/crashed"):
-    os.unlink(home().path + "/crashed")
-sandbox.run("busybox", "true", network="bridge", publish="8080:80")
-"""
 
 
 @in_own_network
@@ -355,4 +216,3 @@ def test_a_cable_is_known_by_its_mark_in_the_ledger(home: Path) -> None:
     assert cable.host_end == box.info().link
     assert json.loads((home / "networks" / "sandbox.json").read_text())["kept"] == {}
     box.kill()
-    assert syscalls.take_calls() == []

@@ -15,9 +15,13 @@ from typing import Any
 
 import pytest
 
+from sandbox import host
 from sandbox.home import home as open_home
+from sandbox.primitives.network.state import STATE
+from sandbox.spec import DEFAULT_NETWORK
 from tests.conftest import REPOSITORY
 from tests.lxc.templates.conftest import debian_layer  # noqa: F401  a fixture
+from tests.primitives.network.steps import needs
 
 EXECUTE = Path(__file__).parent / "execute.py"
 
@@ -73,8 +77,9 @@ def run(text: str, folder: Path, environment: dict[str, str], *command: str) -> 
     return Run(json.loads(target.read_text())["cells"], time.monotonic() - begun)
 
 
-#: A lesson that makes networks makes them in this network namespace, and not in the host's. Only root makes any.
-ALONE = () if os.geteuid() else ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+#: A lesson that makes networks makes them in a network namespace of its own, as tests.own_network does. Only root makes any.
+_OWN_NETWORK = f'ip link set lo up && mkdir -p {STATE} && mount -t tmpfs tmpfs {STATE} && exec "$@"'
+ALONE = () if os.geteuid() else ("unshare", "--net", "--mount", "sh", "-c", _OWN_NETWORK, "sh")
 
 
 @pytest.fixture
@@ -82,7 +87,7 @@ def play(home: Path, tmp_path: Path) -> Callable[[str], Run]:
     """A function that runs the text of a notebook, as we are, with a shelf of its own, and no way to the internet."""
     pytest.importorskip("nbclient", reason="needs nbclient and a kernel: pip install '.[lab,test]'")
     pytest.importorskip("ipykernel", reason="needs a kernel: pip install '.[lab]'")
-    environment = {"PYTHONPATH": str(REPOSITORY), "SANDBOX_HOME": str(home)}
+    environment = {"PYTHONPATH": str(REPOSITORY), "SANDBOX_HOME": str(home), "SANDBOX_NETWORK": DEFAULT_NETWORK}
     return lambda text: run(text, tmp_path, environment, *ALONE, sys.executable)
 
 
@@ -96,7 +101,19 @@ def layer(request: pytest.FixtureRequest) -> Path | None:
 
 
 @pytest.fixture
-def played(layer: Path | None, play: Callable[[str], Run]) -> Callable[[str], Run]:
+def tools(request: pytest.FixtureRequest) -> None:
+    """Skips a lesson that can't do without what is missing here: its first cell says so, and the others are void."""
+    if any(words in request.node.name for words in ("12_network", "lesson_12")):
+        needs("ip", "iproute2")
+        needs("nft", "nftables")
+        report = host.report()
+        for what in ("network.veth", "network.bridge", "network.nft"):
+            if not report.can(what):
+                pytest.skip(f"needs {what}: {report.why_not(what)}")
+
+
+@pytest.fixture
+def played(layer: Path | None, tools: None, play: Callable[[str], Run]) -> Callable[[str], Run]:
     """Like `play`, where a Debian need not be fetched: from a network namespace of its own it could not be."""
     if layer:
         subprocess.run(["cp", "-a", "--reflink=auto", str(layer), open_home().layers], check=True)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 
 from tests.conftest import NOBODY, REPOSITORY, as_nobody
 
-from .conftest import NOTEBOOKS, Cells, generate, run
+from .conftest import ALONE, NOTEBOOKS, Cells, generate, run
 
 FOLDER = REPOSITORY / "notebooks"
 #: More lines than this and a cell has to be scrolled.
@@ -196,6 +197,10 @@ WRONG = {
     ("02_lxc", "exercise-2"): "lxc('lxc-create -t busybox -n pluto')\nlxc('lxc-start -n pluto')",
     ("02_lxc", "exercise-3"): "lxc('lxc-snapshot -n broken -r snap0')\n"
     "(SHELF / 'broken/rootfs/root/diary').unlink()\nlxc('lxc-start -n broken')",
+    ("12_network", "exercise-1"): "on('host', f'ip link set {link} up')",
+    ("12_network", "exercise-2"): "on('host', f'sandbox run -d --name door -p 9090:80 {SERVE}')",
+    ("12_network", "exercise-3"): "for name in ('front', 'back'):\n"
+    "    on('host', f'sandbox run -d --name {name} --network bridge busybox sleep 3600')",
     ("14_system-containers", "exercise-1"): "sandbox.launch('busybox', 'exec sleep 3600', name='reaper')",
     ("14_system-containers", "exercise-2"): "lxc('lxc-create -q -t busybox -n beating')\n"
     "(SHELF / 'beating/rootfs/etc/inittab').write_text('::once:sleep 12345\\n')\n"
@@ -211,6 +216,8 @@ def tidy_up():
             sandbox.Container(each.name).destroy(force=True)
         if each.name == "broken" and each.pid:
             sandbox.Container(each.name).kill()
+    if "forget" in globals():  # lesson 12 has a shelf of its own
+        forget("door", "front", "back", "inner")
 """
 
 
@@ -242,8 +249,25 @@ def test_without_debians_packages_that_lesson_says_so_and_goes_on(play):
 
 @pytest.mark.slow
 @pytest.mark.needs_userns
+def test_the_host_of_lesson_12_goes_with_its_notebook_even_if_that_is_killed(home, tools):
+    load, places = (cell.text for cell in generate.read(generate.SOURCES / "12_network.py") if cell.id in ("load", "places"))
+    killed = "print(host.pid, pid('internet'), shelf, flush=True); assert shelf.exists(); os.kill(os.getpid(), 9)"
+    code = "\n".join([load.removeprefix("%load_ext kernel_ext"), places, killed])
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([*ALONE, sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    host, internet, shelf = done.stdout.splitlines()[-1].split()
+    assert done.returncode in (-9, 128 + 9), done.stderr
+    assert shelf.startswith(str(home))
+    end = time.monotonic() + 20
+    while left := [path for path in (f"/proc/{host}", f"/proc/{internet}", shelf) if os.path.exists(path)]:
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.needs_userns
 @each_lesson
-def test_all_claims_are_true_for_an_ordinary_user(lesson, user_folder):
+def test_all_claims_are_true_for_an_ordinary_user(lesson, tools, user_folder):
     # setpriv still has root's capabilities when it calls the first program; that one must be able to call itself again.
     needed = "import os, sys, ipykernel, nbclient; sys.exit(not os.access(sys.executable, os.X_OK))"
     if subprocess.run(as_nobody(sys.executable, "-c", needed), capture_output=True, cwd="/").returncode:

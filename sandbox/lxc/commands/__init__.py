@@ -117,10 +117,10 @@ def parse(name: str, argv: Sequence[str], last: str = "") -> Namespace:
     if asked.answer or not parser.common or not getattr(chosen, "HOME", True):
         return asked
     named = getattr(chosen, "NAMED", True)
-    if not asked.name and named and asked.words:
+    if asked.name is None and named and asked.words:
         asked.name = asked.words.pop(0)
     if not asked.name and named is True:
-        if not last:
+        if not last or asked.name is not None:  # `-n "$NAME"`, of a script whose NAME is empty, means nobody
             raise InvalidOption("No container name specified", cure=f"{name} -n NAME")
         asked.name = last
     from ... import home
@@ -145,7 +145,8 @@ def complain(asked: Namespace, error: Exception | str) -> None:
     elif isinstance(error, OSError) and error.strerror and error.filename:
         text = f"{os.fsdecode(error.filename)!r}: {error.strerror}"
     if not asked.quiet:
-        print(f"{asked.command}: {f'{asked.name}: ' if asked.name else ''}{text}", file=sys.stderr)
+        name = f"{asked.name if asked.name.isprintable() else repr(asked.name)}: " if asked.name else ""
+        print(f"{asked.command}: {name}{text}", file=sys.stderr)
     if asked.logfile:
         now = time.strftime("%Y%m%d%H%M%S.000", time.gmtime())
         with open(asked.logfile, "a") as log:

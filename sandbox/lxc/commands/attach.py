@@ -14,8 +14,10 @@ from . import Terminal, streams
 PURPOSE = "executes the specified COMMAND in the container NAME; without one, the shell of its user"
 USAGE = "--name=NAME [-- COMMAND]"
 
-#: The words of -s, and the options of nsenter(1) for them.
-NAMESPACES = {"MOUNT": "-m", "PID": "-p", "UTSNAME": "-u", "IPC": "-i", "USER": "-U", "NETWORK": "-n", "CGROUP": "-C"}
+#: The words of -s, and the names that these namespaces have in /proc/PID/ns.
+NAMESPACES = {
+    "MOUNT": "mnt", "PID": "pid", "UTSNAME": "uts", "IPC": "ipc", "USER": "user", "NETWORK": "net", "CGROUP": "cgroup",
+}  # fmt: skip
 PRIVILEGES = ("CAP", "CGROUP", "LSM")
 
 
@@ -43,14 +45,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(asked: argparse.Namespace, io: Terminal) -> int:
     """Run it, with a terminal of its own if this is one; returns its exit code."""
     found = Container(asked.name, asked.home)
-    pid = found.running()["pid"]
     in_place = bool(asked.namespaces or asked.elevated_privileges)
     if io.notebook and in_place and not asked.words:
         raise NotPossibleHere("a cell is no terminal", cure="give a command")
     user, group = asked.uid or 0, asked.gid if asked.gid is not None else asked.uid or 0
-    command = asked.words or [_shell(pid, user)]
-    if in_place:
-        return _enter(asked, io, pid, command)
+    with found.process() as process:
+        command = asked.words or [_shell(process, user)]
+        if in_place:
+            return _enter(asked, io, process, command)
     as_whom: dict[str, Any] = {"user": f"{user}:{group}"} if asked.uid is not None or asked.gid is not None else {}
     tty = io.interactive or (io.notebook and not asked.words)
     job = found.spawn(command, tty=tty, interactive=not io.notebook, env=environment(asked), **as_whom)
@@ -70,10 +72,10 @@ def environment(asked: argparse.Namespace) -> list[str]:
     return [*ours, "container=lxc", *asked.set_var]
 
 
-def _shell(pid: int, user: int) -> str:
+def _shell(process: int, user: int) -> str:
     """The shell of that user, by the container's own /etc/passwd, which is hostile. passwd(5)"""
     try:
-        root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_CLOEXEC)
+        root = os.open("root", os.O_PATH | os.O_CLOEXEC, dir_fd=process)
         try:
             file = syscalls.openat2(root, "etc/passwd", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         finally:
@@ -86,7 +88,7 @@ def _shell(pid: int, user: int) -> str:
     return next((words[6] for words in fields if len(words) == 7 and words[2] == str(user) and words[6]), "/bin/sh")
 
 
-def _enter(asked: argparse.Namespace, io: Terminal, pid: int, command: list[str]) -> int:
+def _enter(asked: argparse.Namespace, io: Terminal, process: int, command: list[str]) -> int:
     """With our own privileges, in some namespaces: that is nsenter(1). With -R, in a mount namespace of its own beside."""
     import subprocess
 
@@ -96,7 +98,10 @@ def _enter(asked: argparse.Namespace, io: Terminal, pid: int, command: list[str]
         script = 'mount -t proc proc /proc && mount -t sysfs sysfs /sys && exec "$@"'
         command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", *command]
     whom = [f"--setuid={asked.uid or 0}", f"--setgid={asked.uid or 0 if asked.gid is None else asked.gid}"]
-    words = ["nsenter", "-t", str(pid), *(NAMESPACES[kind] for kind in kinds), *whom, "--", *command]
+    # By our descriptor: its number may be another process's by now. And it stays ours: it leads to the host's /proc.
+    place = f"/proc/{os.getpid()}/fd/{process}/ns"
+    spaces = [f"--{NAMESPACES[kind].replace('mnt', 'mount')}={place}/{NAMESPACES[kind]}" for kind in kinds]
+    words = ["nsenter", *spaces, *whom, "--", *command]
     env = dict(setting.split("=", 1) for setting in environment(asked))
     null, pipe, same = (subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT) if io.notebook else (None, None, None)
     try:

@@ -21,17 +21,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(asked: argparse.Namespace, io: Terminal) -> int:
     """Move a network device into a container that runs, or back. Of nodes in /dev it says why not."""
     found = Container(asked.name, asked.home)
-    entry = found.entry
-    if entry is None:
+    if found.entry is None:
         raise WrongState(f"Container {asked.name} is not running", cure=f"lxc-start -n {asked.name}")
     if len(asked.words) not in (2, 3) or asked.words[0] not in ("add", "del"):
         raise InvalidOption("Please use add or del", cure=f"lxc-device -n {asked.name} add eth1")
     action, device, *name = asked.words
     failure = f"Failed to {action} {device} {'to' if action == 'add' else 'from'} {asked.name}"
     with contextlib.ExitStack() as opened:
-        spaces = [os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC) for pid in ("self", entry["pid"])]
-        for space in spaces:
-            opened.callback(os.close, space)
+        process = opened.enter_context(found.process())
+        spaces = [os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)]
+        opened.callback(os.close, spaces[0])
+        spaces.append(os.open("ns/net", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process))
+        opened.callback(os.close, spaces[1])
         here, there = spaces if action == "add" else reversed(spaces)
         if os.path.samestat(os.fstat(here), os.fstat(there)):
             raise NotPossibleHere(failure, condition="it shares the host's network: all devices are its own already")

@@ -5,7 +5,7 @@ import os
 
 from ... import lxc_config, terminal
 from ...container import Container, launch
-from ...errors import InvalidOption, NotFound, NotPossibleHere
+from ...errors import InvalidOption, NotFound, NotPossibleHere, WrongState
 from ...job import Job
 from ...spec import Spec
 from ...starting import spawn
@@ -75,7 +75,13 @@ def run(asked: argparse.Namespace, io: Terminal) -> int:
         _copy_console(asked)
     if in_foreground(asked, io):
         return _foreground(found, spec, asked, io)
-    begin(found, spec)
+    try:
+        begin(found, spec)
+    except WrongState:
+        if found.entry is None:
+            raise
+        complain(asked, "Container is already running")  # somebody else was faster
+        return 0
     if asked.pidfile and (entry := found.entry):
         _write_pid(asked.pidfile, entry["pid"])
     return 0

@@ -62,10 +62,15 @@ def call(*words: str) -> None:
 
 
 class AwaitHelpers(Step):
-    """Ask how the programs that were started did: from here on the container may rely on them. waitpid(2)."""
+    """Ask how the programs that were started did: from here on the container may rely on them. waitpid(2).
+
+    Without the `spare` ones it can do: if another server has the port of dnsmasq, there are only fewer names.
+    """
 
     lane = "outside"
     man = "waitpid(2)"
+
+    spare: tuple[str, ...] = ("dnsmasq.conf",)
 
     def apply(self, world: World) -> str:
         told = []
@@ -75,7 +80,11 @@ class AwaitHelpers(Step):
             with open(said, encoding="utf-8", errors="replace") as file:
                 file.seek(0)
                 words = " ".join(file.read().split())
+            name = os.path.basename(script)
+            if code and name in self.spare:
+                told.append(f"without {name}: {words}")
+                continue
             if code:
                 raise NotPossibleHere(f"what {script} says was refused", condition=words[:600], cure="read it on the host")
-            told.append(os.path.basename(script))
+            told.append(name)
         return ", ".join(told)

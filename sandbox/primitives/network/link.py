@@ -3,7 +3,6 @@
 import fcntl
 import socket
 import struct
-from contextlib import suppress
 
 from ...linux import constants as c
 from ...linux import files
@@ -14,7 +13,7 @@ from ...step import Step, World
 def read(pid: int | str = "self") -> dict[str, tuple[int, int]]:
     """The links of a process's network namespace: name → (bytes received, bytes sent)."""
     links = {}
-    for line in files.read(f"/proc/{pid}/net/dev").splitlines()[2:]:
+    for line in _shown(pid, "dev")[2:]:
         name, _, numbers = line.partition(":")
         fields = numbers.split()
         links[name.strip()] = (int(fields[0]), int(fields[8]))
@@ -24,18 +23,26 @@ def read(pid: int | str = "self") -> dict[str, tuple[int, int]]:
 def addresses(pid: int | str = "self") -> tuple[str, ...]:
     """The addresses of a process's network namespace by which others may reach it: not loopback's, nor those of one cable."""
     found, last = [], ""
-    for line in files.read(f"/proc/{pid}/net/fib_trie").splitlines():
+    for line in _shown(pid, "fib_trie"):
         word = line.split()[-1] if line.strip() else ""
         if word == "LOCAL" and line.split()[0] == "/32" and not last.startswith("127.") and last not in found:
             found.append(last)
         elif "--" in line:
             last = word
-    with suppress(FileNotFoundError):  # a kernel without IPv6
-        for line in files.read(f"/proc/{pid}/net/if_inet6").splitlines():
-            raw, _, _, scope, _, name = line.split()
-            if scope == "00" and name != "lo":  # global. include/net/ipv6.h
-                found.append(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(raw)))
+    for line in _shown(pid, "if_inet6"):
+        raw, _, _, scope, _, name = line.split()
+        if scope == "00" and name != "lo":  # global. include/net/ipv6.h
+            found.append(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(raw)))
     return tuple(found)
+
+
+def _shown(pid: int | str, name: str) -> list[str]:
+    """The lines of a file about its network; none on a kernel without IPv6, and of a process that is ending: its network goes
+    before it does, and PID 1 waits for all the others then."""
+    try:
+        return files.read(f"/proc/{pid}/net/{name}").splitlines()
+    except FileNotFoundError:
+        return []
 
 
 class BringUpLoopback(Step):

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.linux import files
 from sandbox.linux.netlink import Setting
-from sandbox.primitives.network import MakeBridge, PlugVeth, ServeNames, hwaddr_of
+from sandbox.primitives.network import AwaitHelpers, MakeBridge, PlugVeth, ServeNames, hwaddr_of
 from sandbox.primitives.network.names import server
 from sandbox.primitives.network.state import STATE, folder_of
 from sandbox.step import World
@@ -175,6 +175,18 @@ def test_without_dnsmasq_the_trace_says_what_is_missing() -> None:
     without(patch, "dnsmasq")
     assert serving("web", 2).apply(world) == "dnsmasq is not installed: no DHCP, and names only in /etc/hosts"
     serving("web", 2).undo()
+
+
+@in_own_network
+def test_where_another_server_has_the_port_the_container_starts_without_ours_and_the_trace_says_why() -> None:
+    needs("dnsmasq", "dnsmasq-base")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("0.0.0.0", 53))
+        world = World()
+        apply(MakeBridge("br0", GATEWAYS), world)
+        apply(serving("web", 2), world)
+        assert "without dnsmasq.conf: dnsmasq: failed to create listening socket" in AwaitHelpers().apply(world)
+    assert server("br0") == 0
 
 
 @in_own_network

@@ -9,6 +9,7 @@ from sandbox.errors import KernelRefused, NotPossibleHere
 from sandbox.linux import files
 from sandbox.linux.netlink import Netlink, Setting
 from sandbox.primitives.network import MakeBridge, PlugVeth, Publish, RaiseNat
+from sandbox.primitives.network.forwarding import leads_out6
 from sandbox.primitives.network.nat import has_table
 from sandbox.primitives.network.state import STATE, folder_of
 from sandbox.step import World
@@ -224,3 +225,35 @@ def test_datagrams_are_published_too() -> None:
             question, who = server.recvfrom(100)
             server.sendto(question.upper(), who)
             assert client.recvfrom(100) == (b"QUESTION", (HOST, 5353))
+
+
+@in_own_network
+def test_the_ipv6_world_is_reached_too_where_the_kernel_can_open_one_device() -> None:
+    if not os.path.exists("/proc/sys/net/ipv6/conf/all/force_forwarding"):
+        pytest.skip("needs a kernel that hands IPv6 packets on for one device alone: Linux 6.17")
+    outer = the_world()
+    with Netlink() as net, outer.door() as there:
+        for door, name, address in ((net, "up0", "2001:db8::2/64"), (there, "eth0", "2001:db8::1/64")):
+            door.add_address(door.link(name).index, address)  # type: ignore[union-attr]
+        assert not leads_out6()
+        net.add_default_route(net.link("up0").index, "2001:db8::1")  # type: ignore[union-attr]
+        there.add_address(1, "2001:db8:1::7/128")
+    assert leads_out6()
+    with child() as (world, there), telling_who_calls(outer.socket(socket.AF_INET6), "2001:db8:1::7", 80):
+        subnets = ("10.7.0.1/24", "fd00:7::1/64")
+        apply(MakeBridge("br0", subnets), world)
+        apply(RaiseNat("br0", subnets), world)
+        cable = apply(PlugVeth("br0"), world)
+        with there.door() as inside:
+            link = inside.link("eth0")
+            assert link
+            inside.add_address(link.index, "fd00:7::2/64")
+            inside.set_link(link.index, Setting(up=True))
+            inside.add_default_route(link.index, "fd00:7::1")
+        await_helpers(world)
+        assert ask("2001:db8:1::7", 80, there.socket(socket.AF_INET6)) == "2001:db8::2"
+        assert setting("ipv6/conf/all/forwarding") == "0"
+        assert setting("ipv6/conf/up0/force_forwarding") == "1"
+        cable.undo()
+        MakeBridge("br0").undo()
+        assert setting("ipv6/conf/up0/force_forwarding") == "0"
