@@ -17,6 +17,7 @@ import pytest
 
 from sandbox.linux import files
 from sandbox.primitives.cgroups.hierarchy import ROOM, SUPERVISOR, read_layout
+from tests.debian import debian_layer  # noqa: F401  a fixture, one for all folders
 
 REPOSITORY = Path(__file__).parent.parent
 NOBODY = 65534
@@ -48,6 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert not left, f"the test left kernel objects behind: {left}"
     OUR_SHELVES.add(Path(open_home().runtime).name)
     client.end(open_home())
+    shutil.rmtree(open_home().runtime, ignore_errors=True)  # where it was ended, it goes by itself
 
 
 def waiting_groups() -> set[str]:

@@ -20,7 +20,6 @@ from sandbox.home import home as open_home
 from sandbox.primitives.network.state import STATE
 from sandbox.spec import DEFAULT_NETWORK
 from tests.conftest import REPOSITORY
-from tests.lxc.templates.conftest import debian_layer  # noqa: F401  a fixture
 from tests.primitives.network.steps import needs
 
 EXECUTE = Path(__file__).parent / "execute.py"
