@@ -16,6 +16,7 @@ SHELL = "from IPython.core.interactiveshell import InteractiveShell; import sys;
 def python(code: str, folder: Path) -> str:
     """What a Python with an IPython shell, started in that folder, prints."""
     env = os.environ | {"PYTHONPATH": f"{folder}:{REPOSITORY}", "IPYTHONDIR": str(folder / "ipython"), "NO_COLOR": "1"}
+    env.pop("VIRTUAL_ENV", None)  # of it, if it is another one, IPython would speak
     done = subprocess.run([sys.executable, "-c", SHELL + code], cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr

@@ -136,7 +136,7 @@ def module(name: str) -> ModuleType:
     return importlib.import_module(f".{COMMANDS[name]}", __name__)
 
 
-def complain(asked: Namespace, error: Exception | str) -> None:
+def complain(asked: Namespace, error: Exception | str, level: str = "ERROR") -> None:
     """Say what went wrong, on stderr (unless -q), and in the file that -o names. For commands that go on after it, too."""
     text = str(error)
     if isinstance(error, SandboxError):
@@ -150,4 +150,4 @@ def complain(asked: Namespace, error: Exception | str) -> None:
     if asked.logfile:
         now = time.strftime("%Y%m%d%H%M%S.000", time.gmtime())
         with open(asked.logfile, "a") as log:
-            log.write(f"{asked.command} {asked.name or ''} {now} ERROR    {text}\n")
+            log.write(f"{asked.command} {asked.name or ''} {now} {level:8} {text}\n")

@@ -71,6 +71,9 @@ def run(asked: argparse.Namespace, io: Terminal) -> int:
         raise NotFound("No container config specified", cure="lxc-create makes a container, lxc-ls lists them")
     changed = asked.rcfile or asked.define or asked.words or asked.console or any(vars(asked)[f"share_{k}"] for k in SHARED)
     spec = _spec(asked) if changed else None
+    if asked.rcfile or os.path.exists(f"{asked.home.folder(asked.name)}/config"):
+        for note in lxc_config.notes(configured(asked, asked.home, asked.name)):
+            complain(asked, note, "WARN")
     if asked.console_log:
         _copy_console(asked)
     if in_foreground(asked, io):

@@ -51,6 +51,18 @@ def test_what_does_not_exist_is_not_started(shell: Shell) -> None:
     assert (done.returncode, done.stderr.split(b" (")[0]) == (1, b"lxc-start: nobody: No container config specified")
 
 
+def test_a_line_without_effect_is_named_at_the_start(shell: Shell, box: Container, tmp_path: Path) -> None:
+    config = Path(box.home.folder("box"), "config")
+    config.write_text(f"{config.read_text()}lxc.colour = blue\n")
+    done = shell.run("lxc-start", "-n", "box", "-d", "-o", f"{tmp_path}/log")
+    assert done.returncode == 0
+    assert (
+        done.stderr.decode() == f"lxc-start: box: {config}:{len(config.read_text().splitlines())}: "
+        "lxc.colour: LXC 5 has no such key; the line is kept\n"
+    )
+    assert " WARN     " in (tmp_path / "log").read_text()
+
+
 def test_what_is_defined_at_the_start_counts_only_then(shell: Shell, box: Container) -> None:
     before = Path(box.home.folder("box"), "config").read_text()
     words = ["-s", "lxc.uts.name=other", "-s", "lxc.environment = COLOUR=blue"]
