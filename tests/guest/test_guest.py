@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,33 +57,53 @@ class Guest:
         return told
 
 
-@pytest.fixture(scope="module", params=KERNELS)
-def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Guest:
-    """A guest that has booted, run all tests and ended."""
-    if platform.machine() != "x86_64":
-        pytest.skip(f"needs x86_64: a guest on {platform.machine()} has not been tried")
-    program = next((path for path in busybox.PLACES if busybox.is_static(path)), None)
-    if program is None:
-        pytest.skip("needs a static busybox: apt-get install busybox-static")
-    mke2fs = shutil.which("mke2fs", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if mke2fs is None:
-        pytest.skip("needs mke2fs: apt-get install e2fsprogs")
-    try:
-        chosen = kernel.get(request.param, REPOSITORY / "build" / "guest")
-    except (kernel.Unavailable, OSError) as error:
-        pytest.skip(f"needs a kernel: {error}")
-    folder = tmp_path_factory.mktemp("guest")
-    archive, disk, report, console = (folder / name for name in ("initramfs", "disk", "report", "console"))
-    archive.write_bytes(initramfs.build(Path(program), chosen.modules, _source(folder), COMMAND))
-    with open(disk, "wb") as file:
-        file.truncate(256 << 20)
-    subprocess.run([mke2fs, "-q", "-t", "ext4", str(disk)], check=True, stdin=subprocess.DEVNULL)
-    with machine.booted(chosen, archive, disk, report, console) as qemu:
+class Begun:
+    """A guest that was begun: the machine, and where it reports."""
+
+    def __init__(self, name: str, folder: Path, stack: contextlib.ExitStack) -> None:
+        chosen = kernel.get(name, REPOSITORY / "build" / "guest")
+        archive, disk, self.report, self.console = (folder / name for name in ("initramfs", "disk", "report", "console"))
+        archive.write_bytes(initramfs.build(Path(_busybox()), chosen.modules, _source(folder), COMMAND))
+        with open(disk, "wb") as file:
+            file.truncate(256 << 20)
+        subprocess.run([_mke2fs(), "-q", "-t", "ext4", str(disk)], check=True, stdin=subprocess.DEVNULL)
+        self.qemu = stack.enter_context(machine.booted(chosen, archive, disk, self.report, self.console))
+
+    def ended(self) -> Guest:
+        """Wait until it has run all tests and ended."""
         try:
-            ended = qemu.wait(timeout=machine.PATIENCE) == 0
+            ended = self.qemu.wait(timeout=machine.PATIENCE) == 0
         except subprocess.TimeoutExpired:
             ended = False
-    return Guest(report, console, ended)
+        return Guest(self.report, self.console, ended)
+
+
+def _busybox() -> str:
+    program = next((path for path in busybox.PLACES if busybox.is_static(path)), "")
+    return program or pytest.skip("needs a static busybox: apt-get install busybox-static")
+
+
+def _mke2fs() -> str:
+    found = shutil.which("mke2fs", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    return found or pytest.skip("needs mke2fs: apt-get install e2fsprogs")
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Begun]]:
+    """All guests, running. They need a processor for a minute, and nobody waits for them meanwhile."""
+    if platform.machine() != "x86_64":
+        pytest.skip(f"needs x86_64: a guest on {platform.machine()} has not been tried")
+    with contextlib.ExitStack() as stack:
+        try:
+            yield {name: Begun(name, tmp_path_factory.mktemp("guest"), stack) for name in KERNELS}
+        except (kernel.Unavailable, OSError) as error:
+            pytest.skip(f"needs a kernel: {error}")
+
+
+@pytest.fixture(scope="session", params=KERNELS)
+def guest(request: pytest.FixtureRequest, begun: dict[str, Begun]) -> Guest:
+    """A guest that has booted, run all tests and ended."""
+    return begun[request.param].ended()
 
 
 def _source(folder: Path) -> Path:
@@ -93,6 +114,11 @@ def _source(folder: Path) -> Path:
     shutil.copy(REPOSITORY / "pyproject.toml", source)
     compileall.compile_dir(source, quiet=1)
     return source
+
+
+def test_a_machine_is_begun(begun: dict[str, Begun]) -> None:
+    """The first of all tests (conftest.py): the other ones of this file are the last, so that none waits for it."""
+    assert all(each.qemu.poll() is None for each in begun.values())
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +43,9 @@ NOTEBOOKS = sorted(generate.generated())
 
 @dataclass
 class Run:
-    """A notebook that was run: its cells, and the seconds that it took."""
+    """A notebook that was run: its cells."""
 
     cells: Cells
-    seconds: float
 
     def outputs(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
         """(cell id, output) of this type: "stream", "display_data", "error" …"""
@@ -67,13 +65,12 @@ def run(text: str, folder: Path, environment: dict[str, str], *command: str) -> 
     """Run the notebook `text` in `folder`, by `command` (an interpreter)."""
     source, target = folder / "lesson.ipynb", folder / "result.ipynb"
     source.write_text(text)
-    begun = time.monotonic()
     words = [*command, str(folder / "execute.py"), str(source), str(target)]
     (folder / "execute.py").write_text(EXECUTE.read_text())
     settings = {"HOME": str(folder), "IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=os.environ | settings | environment)
     assert done.returncode == 0, done.stderr
-    return Run(json.loads(target.read_text())["cells"], time.monotonic() - begun)
+    return Run(json.loads(target.read_text())["cells"])
 
 
 #: A lesson that makes networks makes them in a network namespace of its own, as tests.own_network does. Only root makes any.
