@@ -202,12 +202,13 @@ both, missing = [name for name in steps if name in kept], [name for name in step
 print(textwrap.fill(f"both: {' '.join(both)}", 96))
 print(textwrap.fill(f"only the container: {' '.join(missing)}", 96))
 print("only the chroot:", *[name for name in kept if name not in steps])
-print("namespaces of the container:", *whole.outside[0].namespaces)
-print("namespaces of the chroot:", *bare.outside[0].namespaces)
+for what, plan in ("the container", whole), ("the chroot", bare):
+    clone = next(step for step in plan if step.name == "Clone")
+    print(f"namespaces of {what}:", *clone.namespaces)
 
 assert "Chroot" in kept
 assert set(missing) >= {"PivotRoot", "SetHostname", "MakeDev", "MountCgroups"}
-assert "uts" not in bare.outside[0].namespaces
+assert "uts" not in clone.namespaces
 
 # %% [markdown] id="passwd-intro"
 # (What is left protects *this machine*: a map of ids, fewer capabilities, limits. A plain `chroot(8)`

@@ -19,8 +19,8 @@ WORD = 0.2
 
 def adopt_all(launcher: Launcher, held: dict[str, dict[str, int]], exits: dict[int, int]) -> None:
     """Go through the ledger. `held` and `exits` are what the keeper has: descriptors by container, statuses by pid."""
-    spare = launcher.ledger.entry(SPARE)  # it ended with its launcher
-    for entry in [*launcher.ledger.entries(), *([spare] if spare else [])]:
+    spare = launcher.ledger.entry(SPARE)  # it ended with its launcher; a container that reboots may bring the next one
+    for entry in [*([spare] if spare else []), *launcher.ledger.entries()]:
         try:
             adopt(launcher, entry, held.get(entry["name"], {}), exits.get(entry.get("pid", -1)))
         except (KeyError, TypeError, ValueError):

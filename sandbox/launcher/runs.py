@@ -109,8 +109,9 @@ class Run:
             self.world.pid, self.world.pidfd, self.world.wire, calls = nursery.bear(step, self.world.birthplace, observe)
             how = ""
         self.rows.append(["outside", number, start, time.monotonic_ns(), f"pid {self.world.pid}{how}", calls])
-        work = {"do": "become", "steps": self.request["plan"]["inside"], "calls": observe}
-        protocol.send(self.wire, work, self.world.streams)
+        protocol.send(
+            self.wire, {"do": "become", "steps": self.request["plan"]["inside"], "calls": observe}, self.world.streams
+        )
         self.wire.setblocking(False)
 
     def _own_streams(self) -> tuple[int, ...]:
@@ -307,8 +308,7 @@ class Run:
         for spool in self.spools.values():
             spool.close()
         ends = {fd for pair in self.terminals for fd in pair}
-        own = {self.world.pidfd, *ends, *self.world.held.values(), *self.world.trees.values()}
-        for fd in own - {-1}:
+        for fd in {self.world.pidfd, *ends, *self.world.held.values(), *self.world.trees.values()} - {-1}:
             os.close(fd)
         if self.world.wire is not None:
             self.world.wire.close()

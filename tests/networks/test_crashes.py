@@ -66,6 +66,8 @@ def test_killed_between_any_two_steps_nothing_is_left() -> None:
     plan = sandbox.plan(spec_for("busybox", "true", network="bridge", publish="8080:80"))
     names = [step.name for step in plan.outside]
     for number in range(names.index("MakeBridge"), names.index("Go") + 1):
+        if names[number] == "Clone":  # the cradle does that: tests/launcher/test_crashes.py
+            continue
         script = CRASH.format(number=number)
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
         assert "LauncherLost" in done.stderr + done.stdout, done.stderr

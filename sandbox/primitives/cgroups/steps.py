@@ -5,7 +5,6 @@ finds them there. Only when it has joined does the child unshare its cgroup name
 cgroups(7).
 """
 
-import os
 from dataclasses import replace
 from typing import Self
 
@@ -58,9 +57,7 @@ class MakeCgroups(Step):
                 make_group(directory)
         if cpuset := dict(self.directories).get("cpuset"):
             fill_cpuset(cpuset)
-        if world.birthplace:
-            return f"v2: {os.path.basename(world.birthplace)}, made ahead of time"
-        if world.pid < 0:
+        if world.pid < 0:  # else it was born ahead of time, and in a group that was made for it
             world.birthplace = dict(self.directories).get(UNIFIED, "")
         return "" if self.directories else f"no groups: {here().at(UNIFIED).problem}"
 
