@@ -51,8 +51,7 @@ class Run:
         self.spools: dict[int, Spool] = {}  # a detached container's streams, by the end that is read
         self.terminals: list[tuple[int, int]] = []  # master and slave of the console and, after it, of /dev/tty1 …
         self.attached: dict[int, socket.socket] = {}  # who has which terminal now
-        # How often it has rebooted at once: who waits for its end goes on waiting, who has a terminal gets the new one.
-        self.reborn = 0
+        self.reborn = 0  # how often it has rebooted at once: who waits or has a terminal comes along
         self.running = False  # the program has begun
         self.failure: dict[str, Any] | None = None
         self.stopping = ""  # why we are ending it: "timeout", "stopped"
@@ -109,9 +108,8 @@ class Run:
             self.world.pid, self.world.pidfd, self.world.wire, calls = nursery.bear(step, self.world.birthplace, observe)
             how = ""
         self.rows.append(["outside", number, start, time.monotonic_ns(), f"pid {self.world.pid}{how}", calls])
-        protocol.send(
-            self.wire, {"do": "become", "steps": self.request["plan"]["inside"], "calls": observe}, self.world.streams
-        )
+        work = {"do": "become", "steps": self.request["plan"]["inside"], "calls": observe}
+        protocol.send(self.wire, work, self.world.streams)
         self.wire.setblocking(False)
 
     def _own_streams(self) -> tuple[int, ...]:
