@@ -314,7 +314,7 @@ while wire in select.select([wire, sys.stdin], [], [])[0]:
     if kind == 0x0806:  # ARP, RFC 826
         asks = f"who has {ip(24)}? tell {ip(14)}"
         what = asks if data[7] == 1 else f"{ip(14)} is at {data[8:14].hex(':')}"
-    elif kind == 0x0800:  # IPv4, RFC 791
+    elif kind == 0x0800 and data[16] < 224:  # IPv4, RFC 791, but none for all: switches talk, too
         inner = data[(data[0] & 15) * 4 :]
         names = {(1, 8): "ping", (1, 0): "answer to ping", (1, 3): "can't be reached"}
         name = {1: names.get((1, inner[0]), "ICMP"), 6: "TCP", 17: "UDP"}.get(data[9], "?")
