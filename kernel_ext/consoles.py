@@ -109,6 +109,6 @@ def _open(session: Session, asked: Namespace, words: list[str], dialogue: bool) 
         return begin(view, job, sandbox.console.opened(job))
 
     title = f"{asked.name}: " + (f"tty{first.tty}" if first.tty else "console")
-    hint = f"The same in a terminal: `{elsewhere}`"
+    hint = f"Nothing to see? Enter shows the prompt. The same in a terminal: `{elsewhere}`"
     session.consoles[place] = view_of(begin, title, hint, again, f"Ctrl-{letter} q", dialogue)
     return 0
