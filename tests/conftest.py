@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from sandbox.errors import NotPossibleHere
 from sandbox.linux import files
 from sandbox.primitives.cgroups.hierarchy import ROOM, SUPERVISOR, read_layout
 from tests.debian import debian_layer  # noqa: F401  a fixture, one for all folders
@@ -120,6 +121,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers():
         if why := _refusal(mark):
             pytest.skip(why)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """What is refused to an ordinary user, as limits are where nobody handed out a cgroup, is skipped; to root it is not."""
+    try:
+        return (yield)
+    except NotPossibleHere as error:
+        if os.geteuid() == 0:
+            raise
+        pytest.skip(f"as an ordinary user, {error.message}: {error.condition}")
 
 
 # --- ordinary users -------------------------------------------------------------------------------------------------
