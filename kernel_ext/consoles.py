@@ -37,6 +37,8 @@ def console(session: Session, command: str, line: str, cell: str = "") -> None:
         finish(session, asked, lambda: _play(asked, turns, own.timeout))
     elif session.in_notebook:
         finish(session, asked, lambda: _open(session, asked, words, own.dialogue))
+    elif own.dialogue:
+        raise InvalidOption("--dialogue needs a notebook's page", cure="--script, or at a terminal %lxc_console alone")
     else:
         finish(session, asked, lambda: run(session, asked))
 

@@ -132,6 +132,11 @@ def attach(launcher: Launcher, message: Message, fds: list[int], client: socket.
     """
     run = find(launcher, message)
     if not run.terminals:
+        if run.request.get("terminal"):
+            raise WrongState(
+                f"the container {run.name!r} has no terminals any more",
+                condition="they went with its keeper, which was killed", cure="stop it, and start it again",
+            )  # fmt: skip
         raise WrongState(f"the container {run.name!r} has no terminal", cure="start it with a terminal (-t), or use exec -it")
     tty, count = message.get("tty", 0), len(run.terminals) - 1
     if tty < 0:

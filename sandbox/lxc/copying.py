@@ -12,7 +12,7 @@ from .. import dependents, disk, disk_copy, lxc_config, networks
 from ..errors import AlreadyExists, InvalidOption, NotFound, WrongState
 from ..home import at
 from ..launcher.ledger import Ledger, is_alive
-from ..lxc_config.file import Config
+from ..lxc_config.file import Config, finish_renaming, renamed
 from ..lxc_config.net import renew_hwaddrs
 from ..primitives import hooks
 from ..store import Home
@@ -71,6 +71,7 @@ def make(original: str, name: str, new: str, to: Home, *, backing: str = "", kee
 def duplicate(original: str, name: str, folder: str, backing: str = "") -> None:
     """Fill `folder` with all that the container in `original` has, and a config that speaks of `folder` instead."""
     try:
+        finish_renaming(original)
         text = disk.read_text(f"{original}/config")
     except FileNotFoundError:
         raise NotFound("Container is not defined", condition=f"{original} has no config in LXC's format") from None
@@ -158,12 +159,11 @@ def rename(home: Home, name: str, new: str) -> None:
         bases = dependents.bases(old)
         for base in bases:
             note(base, (home.containers, new))
-        config = Config(_moved(disk.read_text(f"{old}/config"), old, final), f"{old}/config")
+        config = Config(_moved(Config.read(f"{old}/config").text(), old, final), f"{old}/config")
         config.set("lxc.uts.name", new)
-        config.write(f"{old}/.config.renamed")
-        # Between these two calls the config names a folder that is gone.
+        config.write(renamed(old, new))
         os.rename(old, final)
-        os.rename(f"{final}/.config.renamed", f"{final}/config")
+        finish_renaming(final)  # whoever reads the config first does that, if we are killed here
         disk.sync_folder(home.containers)
         networks.release(home, name)
         for base in bases:

@@ -24,7 +24,7 @@ def destroy(home: Home, name: str, *, force: bool = False, snapshots: bool = Fal
         raise NotFound("Container is not defined", cure="lxc-ls lists those that there are")
     if snapshots:
         for path, clone in dependents.clones(folder):
-            destroy(at(path), clone, force=force)
+            destroy(at(path), clone, force=force, snapshots=True)
     if not os.path.isdir(folder):  # it lives only as long as it runs
         _end(found, force)
         return

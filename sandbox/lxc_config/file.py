@@ -14,6 +14,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from .. import disk
@@ -28,6 +29,17 @@ LXCS_OWN = "/usr/share/lxc/config/"
 _BLANK = " \t\r"
 #: Keys that stand for all that begin with them, when they are emptied: `lxc.net =` and `lxc.net.1 =`.
 _GROUP = re.compile(r"lxc\.(?:net\.[0-9]+|net|cgroup2?|hook|prlimit|proc|sysctl)(?=\.|$)")
+
+
+def renamed(folder: str, name: str) -> str:
+    """Where the config waits that a container in `folder` will have as soon as it is called `name`."""
+    return f"{folder}/.config.{name}"
+
+
+def finish_renaming(folder: str) -> None:
+    """Let a container that has a new name have the new config, too: whoever renamed it was killed before."""
+    with suppress(OSError):
+        os.rename(renamed(folder, os.path.basename(folder)), f"{folder}/config")
 
 
 class Line(NamedTuple):
@@ -55,6 +67,7 @@ class Config:
     @classmethod
     def read(cls, path: str) -> "Config":
         """The file at `path`. Raises NotFound, and InvalidOption as the constructor does."""
+        finish_renaming(os.path.dirname(path))
         try:
             return cls(disk.read_text(path), path)
         except OSError as error:

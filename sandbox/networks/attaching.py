@@ -28,7 +28,7 @@ def attach(home: Home, spec: Spec) -> Spec:
     Raises:
         NotFound: there is no such network.
         NotPossibleHere: all addresses of a network are taken.
-        InvalidOption: an address is wanted that somebody else keeps.
+        InvalidOption: an address is wanted that somebody else keeps; or two devices are for the same network.
     """
     if "network" not in spec.namespaces:
         return replace(spec, nameservers=spec.nameservers or host_nameservers(loopback=True))
@@ -45,6 +45,11 @@ def attach(home: Home, spec: Spec) -> Spec:
             if net is None:
                 done.append(_foreign(wanted))
                 continue
+            if any(net.name == before.network for before in done):
+                raise InvalidOption(
+                    f"two devices on the network {net.name!r}", condition="a container has one address on each",
+                    cure="put the second on another: sandbox network create NAME",
+                )  # fmt: skip
             _check(net, wanted)
             number = _number(home, net, spec, wanted)
             done.append(_filled(net, wanted, number, out=not any(before.gateways for before in done)))

@@ -238,6 +238,19 @@ def test_a_container_gets_another_name_with_all_that_it_has(base: Path) -> None:
         copying.rename(open_home(), "renamed", "base")
 
 
+def test_whoever_is_killed_in_the_middle_of_a_renaming_has_done_it(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(folder: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(copying, "finish_renaming", killed)
+    with pytest.raises(KeyboardInterrupt):
+        copying.rename(open_home(), "base", "renamed")
+    assert open_home().load("renamed").root.path == f"{base.parent}/renamed/rootfs"
+    assert value("renamed", "lxc.uts.name") == "renamed"
+    assert open_home().names() == ["renamed"]
+    assert not [name for name in os.listdir(base.parent / "renamed") if name.startswith(".config")]
+
+
 def test_what_a_killed_copy_leaves_is_cleared_and_nothing_is_lost(base: Path) -> None:
     """The same as a kill -9 at that moment: nothing of what follows happens."""
     script = """

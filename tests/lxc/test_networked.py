@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import Container
+from sandbox import Container, InvalidOption, KernelRefused, networks
 from sandbox.images import busybox
 from sandbox.lxc import commands, destroying
 from sandbox.lxc.info import info_text
+from tests.networks.scenes import eventually, everything_gone
 from tests.own_network import in_own_network
 from tests.shell import until
 
@@ -69,3 +70,37 @@ def test_without_nft_a_container_is_made_all_the_same_and_it_is_told(capfd: pyte
     assert commands.main("lxc-create", ["-t", "busybox", "-n", "alone"]) == 0
     assert "only loopback: apt-get install nftables" in capfd.readouterr().out
     destroying.destroy(Container("alone").home, "alone")
+
+
+@in_own_network
+def test_a_second_card_on_the_same_network_is_refused_and_on_another_one_works() -> None:
+    os.environ.pop("SANDBOX_NETWORK", None)
+    box = made("double")
+    config = Path(box.home.folder("double"), "config")
+    once = config.read_text()
+    config.write_text(f"{once}lxc.net.1.type = veth\nlxc.net.1.link = sandbox\n")
+    with pytest.raises(InvalidOption, match="two devices on the network 'sandbox'"):
+        box.start()
+    networks.create(box.home, "other")
+    config.write_text(f"{once}lxc.net.1.type = veth\nlxc.net.1.link = other\nlxc.net.1.flags = up\n")
+    box.start()
+    addresses = [ip for ip in box.info().ips if "." in ip]
+    assert len(set(addresses)) == 2
+    for address in addresses:
+        ping = ["busybox", "ping", "-c", "1", "-W", "2", address]
+        until(lambda ping=ping: subprocess.run(ping, capture_output=True).returncode == 0, f"{address} answers")
+    destroying.destroy(box.home, "double", force=True)
+    eventually(everything_gone)
+
+
+@in_own_network
+def test_a_start_that_fails_after_its_network_was_begun_leaves_nothing_of_it() -> None:
+    os.environ.pop("SANDBOX_NETWORK", None)
+    box = made("double")
+    networks.create(box.home, "other")
+    with open(f"{box.home.folder('double')}/config", "a") as config:
+        config.write("lxc.net.0.name = eth0\nlxc.net.1.type = veth\nlxc.net.1.link = other\nlxc.net.1.name = eth0\n")
+    with pytest.raises(KernelRefused):
+        box.start()
+    destroying.destroy(box.home, "double", force=True)
+    eventually(everything_gone)

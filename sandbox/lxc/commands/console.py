@@ -1,6 +1,7 @@
 """lxc-console(1)."""
 
 import argparse
+import os
 import sys
 
 from ... import terminal
@@ -23,6 +24,11 @@ def run(asked: argparse.Namespace, io: Terminal) -> int:
     keys = Escape(prefix(asked.escape))
     if io.notebook:
         raise NotPossibleHere("a cell is no terminal", cure="%lxc_console in a cell has a terminal of its own")
+    if not os.isatty(0):
+        raise NotPossibleHere(
+            "Failed to add stdin handler", condition="standard input is no terminal",
+            cure="for a dialogue by a program: sandbox.Console in Python, expect(1), or script(1)",
+        )  # fmt: skip
     job = Container(asked.name, asked.home).attach(asked.tty)
     while job.console < 0 and not job.done:
         job.poll(0.2)

@@ -5,7 +5,7 @@ import os
 
 from ... import lxc_config, terminal
 from ...container import Container, launch
-from ...errors import InvalidOption, NotFound, NotPossibleHere, WrongState
+from ...errors import InvalidOption, LauncherLost, NotFound, NotPossibleHere, WrongState
 from ...job import Job
 from ...spec import Spec
 from ...starting import spawn
@@ -85,6 +85,9 @@ def run(asked: argparse.Namespace, io: Terminal) -> int:
             raise
         complain(asked, "Container is already running")  # somebody else was faster
         return 0
+    except LauncherLost:
+        if found.state != "RUNNING":  # else it had begun before
+            raise
     if asked.pidfile and (entry := found.entry):
         _write_pid(asked.pidfile, entry["pid"])
     return 0

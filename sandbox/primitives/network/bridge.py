@@ -29,7 +29,8 @@ class MakeBridge(Step):
 
     def apply(self, world: World) -> str:
         # Until Go: so long nobody takes down what is without ports only because we are not there yet.
-        world.held[f"bridge {self.bridge}"] = state.lock(self.bridge, fcntl.LOCK_SH)
+        if f"bridge {self.bridge}" not in world.held:
+            world.held[f"bridge {self.bridge}"] = state.lock(self.bridge, fcntl.LOCK_SH)
         if state.is_made(self.bridge):
             return "it is there already"
         with Netlink() as net:

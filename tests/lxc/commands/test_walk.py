@@ -132,6 +132,15 @@ def test_the_walk_through(typist: Typist, home: Path) -> None:
     assert typist.does("sandbox ledger") == "nothing is held\n"
 
 
+def _connects(typist: Typist, tty: int) -> bool:
+    """Whether somebody gets this terminal, and leaves it."""
+    command = ["-n", "box", "-t", str(tty)]
+    other = pexpect.spawn("lxc-console", command, env=typist.terminal.env, encoding="utf-8", timeout=PATIENCE)
+    got = other.expect_exact([f"Connected to tty {tty}\r\n", pexpect.EOF]) == 0
+    other.close(force=True)
+    return got
+
+
 def test_a_terminal_is_one_persons_and_each_gets_another(typist: Typist, home: Path) -> None:
     typist.does("lxc-create -t busybox -n box; lxc-start -n box -d")
     attached: list[Any] = []
@@ -150,13 +159,18 @@ def test_a_terminal_is_one_persons_and_each_gets_another(typist: Typist, home: P
     typist.terminal.expect_exact(PROMPT)
     assert typist.code("lxc-console -n box -t 9") == 1
     attached[0].kill(signal.SIGKILL)  # its terminal is free again, and as it was
-    until(
-        lambda: typist.code("lxc-console -n box -t 1 < /dev/null & sleep 0.3; kill $!; wait $!") in (0, 129, 143), "a free tty"
-    )
+    until(lambda: _connects(typist, 1), "a free tty")
     assert Container("box").state == "RUNNING"
     typist.does("lxc-stop -k -n box")
     for other in attached:
         other.close(force=True)
+
+
+def test_without_a_keyboard_there_is_no_console(typist: Typist, home: Path) -> None:
+    typist.does("lxc-create -t busybox -n box; lxc-start -n box -d")
+    assert "Failed to add stdin handler (standard input is no terminal" in typist.does("lxc-console -n box < /dev/null")
+    assert typist.code("lxc-console -n box < /dev/null") == 1
+    typist.does("lxc-stop -k -n box")
 
 
 def test_a_reboot_from_inside_starts_it_again_at_the_same_terminal(typist: Typist, home: Path) -> None:
