@@ -39,6 +39,7 @@ os.rmdir(shelf.runtime)
 """
 
 
+@pytest.mark.needs_root
 @pytest.mark.needs_userns
 def test_a_full_disk_is_told_leaves_nothing_half_written_and_can_be_emptied(tmp_path: Path) -> None:
     out = privately(FULL.format(path=tmp_path, size="1m", inodes=0, fill=True))
@@ -47,6 +48,7 @@ def test_a_full_disk_is_told_leaves_nothing_half_written_and_can_be_emptied(tmp_
     assert out.splitlines()[4:] == ["['old'] [] []", "old", "[]"]
 
 
+@pytest.mark.needs_root
 @pytest.mark.needs_userns
 def test_so_is_a_disk_without_room_for_another_file(tmp_path: Path) -> None:
     out = privately(FULL.format(path=tmp_path, size="8m", inodes=15, fill=False))
@@ -55,6 +57,7 @@ def test_so_is_a_disk_without_room_for_another_file(tmp_path: Path) -> None:
     assert out.splitlines()[-1] == "[]"
 
 
+@pytest.mark.needs_root
 @pytest.mark.needs_userns
 def test_a_container_in_which_something_is_mounted_is_not_removed(tmp_path: Path) -> None:
     script = f"""

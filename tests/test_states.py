@@ -43,6 +43,7 @@ def box(home: Path) -> Iterator[Container]:
         made.kill()
 
 
+@pytest.mark.needs_cgroup("freezer")
 def test_a_whole_life_is_told_as_lxc_tells_it(watcher: Watcher) -> None:
     box, _ = sandbox.launch("busybox", ["sleep", "100"], name="box")
     assert heard(watcher, "RUNNING") == ["STARTING", "RUNNING"]
@@ -71,6 +72,7 @@ def test_a_start_that_fails_never_runs(watcher: Watcher) -> None:
     assert heard(watcher, "STOPPED") == ["STARTING", "ABORTING", "STOPPING", "STOPPED"]
 
 
+@pytest.mark.needs_cgroup("freezer")
 def test_what_comes_and_goes_between_two_looks_is_told_all_the_same(watcher: Watcher) -> None:
     box, _ = sandbox.launch("busybox", ["sleep", "100"], name="box")
     box.freeze()

@@ -211,6 +211,7 @@ def test_other_detach_keys_can_be_chosen(spawn: Spawn, shell: Shell) -> None:
     shell.text("kill", "keys")
 
 
+@pytest.mark.needs_cgroup("memory")
 def test_a_flood_reaches_the_terminal_whole(spawn: Spawn) -> None:
     session = spawn("run", "-t", "busybox", "seq", "20000")
     session.expect(pexpect.EOF)

@@ -85,6 +85,7 @@ def uid() -> int:
 # --- one id ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.needs_root
 def test_a_user_is_root_inside_and_itself_outside(play: Play) -> None:
     ids, rows, groups = play("""
         result = sandbox.run("busybox", "id -u; cat /proc/self/uid_map; cat /proc/self/setgroups")
@@ -163,6 +164,7 @@ def test_a_volume_is_written_as_the_user_itself_and_only_with_rw(play: Play, fol
     assert (folder / "data/y").stat().st_uid == uid()
 
 
+@pytest.mark.needs_root
 def test_a_second_id_can_not_be_had_and_the_refusal_says_how(play: Play) -> None:
     message, condition, cure = play("""
         try:
@@ -207,6 +209,7 @@ def test_limits_that_can_not_be_had_are_told_and_refused_where_they_were_asked_f
     assert all(condition and cure for _, condition, cure in refused)
 
 
+@pytest.mark.needs_root
 def test_a_killed_launcher_loses_nothing_of_a_user_either(play: Play) -> None:
     said = play("""
         box = sandbox.Container.create("box", "busybox", "sleep 0.5; echo out; exit 7")
@@ -217,6 +220,7 @@ def test_a_killed_launcher_loses_nothing_of_a_user_either(play: Play) -> None:
     assert said == [7, ["out\n"]]
 
 
+@pytest.mark.needs_root
 def test_a_killed_pair_is_replaced_for_a_user_too(play: Play) -> None:
     said = play("""
         box = sandbox.Container.create("box", "busybox", "sleep 60")

@@ -123,6 +123,7 @@ def test_a_memory_bomb_ends_only_itself(box: Callable[..., sandbox.Container], h
     assert neighbour() < 5
 
 
+@pytest.mark.needs_cgroup("memory")
 def test_full_file_systems_are_full_only_inside(home: Path) -> None:
     """Row 63: /dev/shm, /tmp and the root end at half of the memory limit, and nobody else notices."""
     code = """
@@ -143,6 +144,7 @@ for folder in ("/dev/shm", "/tmp", "/"):
     job.abandon()
 
 
+@pytest.mark.needs_root
 def test_what_is_counted_by_user_is_counted_by_container(box: Callable[..., sandbox.Container]) -> None:
     """Row 62: all inotify instances, message queues, signals, pipes and open files that one may have."""
     probe = """

@@ -85,6 +85,7 @@ def test_a_passwd_with_numbers_that_are_none_makes_nobody_root(image: Hostile, n
     assert "user 'eve' is not in the container's /etc/passwd" in image.refusal("id -u", user="eve")
 
 
+@pytest.mark.needs_cgroup("pids")
 def test_programs_of_the_image_are_never_run_outside_of_it(image: Hostile, tmp_path: Path) -> None:
     """Row 15: CVE-2022-1227. Asking about a container, or listing all, runs nothing of it and nothing in it."""
     told = tmp_path / "told"

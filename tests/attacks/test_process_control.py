@@ -166,6 +166,7 @@ def test_a_stranger_who_got_the_number_of_a_dead_container_is_left_alone(home: P
         assert stranger.stdout.read() == "9\n"
 
 
+@pytest.mark.needs_cgroup("freezer")
 @pytest.mark.parametrize("how", ["kill", "stop", "destroy", "signal", "timeout", "exec"])
 def test_a_frozen_container_can_be_ended(home: Path, how: str) -> None:
     """Row 68: SIGKILL does nothing to a process that v1 has frozen. Ours is thawed, or killed through the v2 tree."""

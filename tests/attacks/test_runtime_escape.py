@@ -128,6 +128,7 @@ def test_neither_a_background_program_nor_an_exec_holds_more(home: Path) -> None
     assert set(_descriptors(console).values()) == {"/dev/pts/0"}
 
 
+@pytest.mark.needs_root
 def test_an_init_of_ours_cannot_be_opened_from_inside(home: Path) -> None:
     """Row 1: with --init, PID 1 is a Python of the host, whose program, memory and descriptors stay out of reach."""
     script = """

@@ -55,6 +55,7 @@ def test_names_that_are_not_there_are_told_and_the_others_are_done(shell: Shell)
         assert shell.run(word, "nobody").returncode == 1
 
 
+@pytest.mark.needs_cgroup("freezer")
 def test_a_frozen_container_stands_still_until_it_may_go_on(shell: Shell) -> None:
     shell.text("run", "-d", "--name", "ice", "busybox", "sh", "-c", "while sleep 0.02; do echo; done")
     for freeze, unfreeze in (("freeze", "unfreeze"), ("pause", "unpause")):

@@ -40,17 +40,20 @@ def test_run_returns_the_exit_code_that_docker_run_returns(shell: Shell, words: 
         assert done.stdout == b""
 
 
+@pytest.mark.needs_cgroup("memory")
 def test_a_program_killed_for_its_memory_ends_with_137_and_the_reason(shell: Shell) -> None:
     done = shell.run("run", "--memory", "16m", "busybox", "sh", "-c", "x=$(yes | head -c 100000000)")
     assert done.returncode == 137
     assert b"out of memory, limit 16m" in done.stderr
 
 
+@pytest.mark.needs_cgroup("memory")
 def test_options_after_the_image_belong_to_the_command(shell: Shell) -> None:
     assert shell.text("run", "--hostname", "box", "busybox", "echo", "--hostname", "-it", "--", "-d") == "--hostname -it -- -d"
     assert shell.text("run", "--hostname=box", "busybox", "hostname") == "box"
 
 
+@pytest.mark.needs_cgroup("memory")
 def test_the_two_streams_and_every_byte_come_out_as_they_went_in(shell: Shell) -> None:
     done = shell.run("run", "busybox", "sh", "-c", r"printf 'out\377\033[1m\0'; printf 'err\200' >&2")
     assert (done.stdout, done.stderr) == (b"out\xff\x1b[1m\0", b"err\x80")
@@ -122,6 +125,7 @@ def test_a_step_left_out_is_told_by_what_breaks(shell: Shell) -> None:
     assert b"sandbox: " in done.stderr
 
 
+@pytest.mark.needs_cgroup("memory")
 def test_an_interpreter_takes_one_word_as_the_text_of_a_script(shell: Shell) -> None:
     assert shell.text("run", "--interpreter", "sh", "busybox", "echo $((6 * 7))") == "42"
 

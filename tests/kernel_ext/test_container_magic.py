@@ -19,6 +19,7 @@ def test_output_comes_before_the_end_and_the_streams_are_told_apart(kernel):
     assert at["last\n"] - at["first\n"] > 0.5
 
 
+@pytest.mark.needs_cgroup("memory")
 def test_options_reach_the_container_and_python_variables_the_line(kernel):
     ran = kernel.run("size = '64m'\nname = 'box'\nget_ipython().run_cell_magic('container', '', 'true')")
     assert ran.status == "ok"
@@ -205,6 +206,7 @@ def test_interrupt_stops_container_and_cell_and_leaves_nothing(kernel, script):
     assert kernel.run("%%container\necho alive").stream("stdout") == "alive\n"
 
 
+@pytest.mark.needs_cgroup("freezer")
 def test_a_frozen_container_lets_nobody_in_and_says_so(kernel):
     kernel.run("%%container --bg --name cold --out cold\nsleep 60")
     kernel.run("cold.freeze()")

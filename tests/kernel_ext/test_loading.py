@@ -63,6 +63,7 @@ def test_in_a_terminal_an_error_is_told_once(tmp_path):
     assert "did you mean --memory?" in told
 
 
+@pytest.mark.needs_cgroup("memory")
 @pytest.mark.needs_userns
 def test_a_notebook_runs_without_a_browser_and_stops_at_an_error(home, tmp_path, monkeypatch):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")

@@ -107,6 +107,7 @@ def test_a_container_is_found_by_its_name_or_by_the_path_of_its_root(tmp_path: P
 # --- in a shell -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.needs_cgroup("memory")
 def test_the_shell_hands_on_input_output_and_exit_code(home: Path) -> None:
     Container.create("box")
     shell = Shell(str(home))

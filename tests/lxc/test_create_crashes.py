@@ -112,6 +112,7 @@ os.rmdir(shelf.runtime)
 """
 
 
+@pytest.mark.needs_root
 @needs_busybox
 @pytest.mark.needs_userns
 def test_on_a_full_disk_it_is_made_whole_or_not_at_all(tmp_path: Path) -> None:

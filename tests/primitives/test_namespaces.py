@@ -99,6 +99,7 @@ def test_an_ordinary_user_may_make_no_namespace_but_a_user_namespace(user_python
     assert refusal.value.cure
 
 
+@pytest.mark.needs_root
 def test_an_ordinary_user_makes_all_of_them_at_once(user_python: str, user_source: object) -> None:
     kinds = play("said = namespaces.read()", user=NOBODY, python=user_python, source=user_source)
     ours = namespaces.read()

@@ -143,6 +143,7 @@ def test_an_empty_map_is_the_range_just_claimed() -> None:
     assert rows == {"uid": [[0, 0x70000000, 65536]], "gid": [[0, 0x70000000, 65536]]}
 
 
+@pytest.mark.needs_root
 @in_userns
 def test_a_user_may_map_itself_and_loses_setgroups(user_python: str, user_source: object) -> None:
     maps, setgroups = play(

@@ -23,6 +23,7 @@ def box(home: Path) -> Iterator[Container]:
         made.kill()
 
 
+@pytest.mark.needs_cgroup("freezer")
 def test_frozen_and_thawed_twice_is_no_mistake(box: Container) -> None:
     assert main("lxc-freeze", ["-n", "box"]) == main("lxc-freeze", ["box"]) == 0
     assert box.state == "FROZEN"
@@ -66,6 +67,7 @@ def test_a_state_that_there_is_not_is_refused(words: list[str], told: str, capsy
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.needs_cgroup("freezer")
 @pytest.mark.parametrize(("states", "act"), [("STOPPED", "kill"), ("FREEZING", "freeze"), ("ABORTING|FROZEN", "freeze")])
 def test_a_shell_goes_on_as_soon_as_the_state_is_reached(home: Path, box: Container, states: str, act: str) -> None:
     waiting = Shell(str(home)).begin("lxc-wait", "-n", "box", "-s", states)
@@ -76,6 +78,7 @@ def test_a_shell_goes_on_as_soon_as_the_state_is_reached(home: Path, box: Contai
     assert (waiting.returncode, told) == (0, b"")
 
 
+@pytest.mark.needs_cgroup("freezer")
 def test_the_monitor_tells_every_change_in_lxcs_words_until_it_is_interrupted(home: Path, tmp_path: Path) -> None:
     told = tmp_path / "told"
     with told.open("ab") as out:

@@ -79,6 +79,7 @@ def test_names_go_upwards_and_numbers_downwards(two: None, order: str, reverse: 
     assert [row.name for row in rows] == [first, *({"alone", "busy"} - {first})]
 
 
+@pytest.mark.needs_cgroup("memory")
 def test_in_a_cell_the_table_comes_once(two: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main("lxc-top", [], Terminal(False, notebook=True)) == 0
     told = capsys.readouterr().out
@@ -86,6 +87,7 @@ def test_in_a_cell_the_table_comes_once(two: None, capsys: pytest.CaptureFixture
     assert "\033" not in told
 
 
+@pytest.mark.needs_cgroup("memory")
 def test_lines_for_a_file_come_without_a_terminal_until_it_is_interrupted(home: Path, two: None) -> None:
     batch = Shell(str(home)).begin("lxc-top", "-b", "-d", "0.1")
     assert batch.stdout
