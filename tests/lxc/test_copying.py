@@ -12,7 +12,7 @@ from sandbox import Container
 from sandbox.errors import AlreadyExists, InvalidOption, KernelRefused, NotFound, WrongState
 from sandbox.home import at
 from sandbox.home import home as open_home
-from sandbox.lxc import copying, destroying
+from sandbox.lxc import copying, destroying, snapshots
 from tests.lxc.folders import make_lxc
 from tests.shell import Shell
 
@@ -218,6 +218,7 @@ def test_a_copy_can_lie_elsewhere_and_still_protects_its_base(base: Path, tmp_pa
     assert other.names() == ["clone"]
     with pytest.raises(WrongState, match="has clones"):
         destroying.destroy(open_home(), "base")
+    snapshots.take(other, "clone")  # goes, too
     destroying.destroy(open_home(), "base", snapshots=True)
     assert other.names() == open_home().names() == []
 
