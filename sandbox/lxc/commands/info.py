@@ -7,7 +7,6 @@ import sys
 from ... import lxc_config
 from ...container import Container
 from ...errors import NotFound
-from ...listing import Info
 from ...lxc_config.keys import TABLE
 from ..info import PARTS, info_text
 from . import Terminal
@@ -31,12 +30,7 @@ def run(asked: argparse.Namespace, io: Terminal) -> int:
     last = asked.home.last_record(asked.name)
     if last and last["spec"].get("system") and not container.on_shelf and container.entry is None:
         raise NotFound("there is no such container", condition="it was destroyed", cure="lxc-ls lists those that there are")
-    try:
-        found = container.info()
-    except NotFound:
-        if not asked.home.has(asked.name):
-            raise
-        found = Info(asked.name, "STOPPED")  # one without a root: it can't be started, but be asked for
+    found = container.info()
     parts = [part for part in PARTS if part in (asked.parts or ())]
     keys = asked.config or []
     bare = asked.no_humanize and len(parts) + len(keys) == 1

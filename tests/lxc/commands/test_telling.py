@@ -41,11 +41,6 @@ def test_info_tells_all_or_what_is_asked_for(box: Container, capsys: pytest.Capt
     assert told(capsys, "lxc-info", "idle") == ["Name:           idle", "State:          STOPPED"]
 
 
-def test_info_tells_the_state_of_one_that_has_no_root_to_start_with(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main("lxc-create", ["-q", "-n", "empty", "-t", "none"]) == 0
-    assert told(capsys, "lxc-info", "empty") == ["Name:           empty", "State:          STOPPED"]
-
-
 def test_info_tells_keys_of_the_configuration(box: Container, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["-c", "lxc.uts.name", "-c", "lxc.group", "-c", "lxc.hook.stop", "-c", "lxc.nonsense"]
     assert main("lxc-info", ["-n", "box", *asked]) == 0
