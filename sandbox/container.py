@@ -215,11 +215,9 @@ class Container:
         Without `signal`, by the one that its configuration names, or that its first process is known to listen to. Without
         `kill`, None is returned when it still runs.
         """
-        entry = self.running()
-        number = signal or self._halt_signal(entry)
-        message = {"do": "stop", "name": self.name, "timeout": timeout, "signal": number, "kill": kill}
+        number = signal or self._halt_signal(self.running())
         try:
-            ended, _ = client.ask(self.home, message)
+            ended = self._ask({"do": "stop", "timeout": timeout, "signal": number, "kill": kill})
         except WrongState:  # it ended by itself just now
             return self.wait()
         return None if ended["event"] == "running" else self._result(ended)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 
-def _printable(text: str) -> str:
-    """Names and paths in an error may be an image's: what a terminal would obey, and what is no UTF-8, is written out."""
+def plain(text: str) -> str:
+    """Text that may be an image's or a container's: what a terminal would obey, and what is no UTF-8, is written out."""
     return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
@@ -18,7 +18,7 @@ class SandboxError(Exception):
     """The family. `condition` is what was found on this machine, `cure` is what to do; both may be empty."""
 
     def __init__(self, message: str, *, condition: str = "", cure: str = "") -> None:
-        self.message, self.condition, self.cure = map(_printable, (message, condition, cure))
+        self.message, self.condition, self.cure = map(plain, (message, condition, cure))
         super().__init__(self.message)
 
     def __str__(self) -> str:

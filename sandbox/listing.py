@@ -4,7 +4,7 @@ import contextlib
 import os
 from typing import Any
 
-from .errors import NotFound, SandboxError
+from .errors import NotFound, SandboxError, plain
 from .home import home as open_home
 from .immutable import immutable
 from .job import explain
@@ -72,7 +72,7 @@ def _link(entry: dict[str, Any]) -> tuple[str, int | None, int | None]:
     for name, (rx, tx) in network.read(entry["pid"]).items():
         if name != "lo":
             # Its root may call a device what it likes, and a terminal would obey an escape sequence.
-            return name if name.isprintable() else repr(name)[1:-1], rx, tx
+            return plain(name), rx, tx
     return "", None, None
 
 

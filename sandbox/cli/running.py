@@ -7,8 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidOption
-from .words import NAME, NAMES, OURS, arg, command, each, flag, get, note, plain
+from ..errors import InvalidOption, plain
+from .words import NAME, NAMES, OURS, arg, command, each, flag, get, note
 
 if TYPE_CHECKING:
     from ..job import Job

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ..errors import NotPossibleHere
-from .words import JSON, NAME, OURS, arg, command, flag, plain
+from ..errors import NotPossibleHere, plain
+from .words import JSON, NAME, OURS, arg, command, flag
 
 if TYPE_CHECKING:
     from ..container import Container

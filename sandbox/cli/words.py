@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import KernelRefused, SandboxError
+from ..errors import KernelRefused, SandboxError, plain
 
 if TYPE_CHECKING:
     from ..container import Container
@@ -90,8 +90,3 @@ def complain(error: SandboxError) -> int:
 def note(text: str) -> None:
     """Say something beside the output."""
     print(f"sandbox: {plain(text)}", file=sys.stderr)
-
-
-def plain(text: str) -> str:
-    """Text that may come from a container, without anything that a terminal obeys."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)

@@ -70,12 +70,9 @@ def make(original: str, name: str, new: str, to: Home, *, backing: str = "", kee
 
 def duplicate(original: str, name: str, folder: str, backing: str = "") -> None:
     """Fill `folder` with all that the container in `original` has, and a config that speaks of `folder` instead."""
-    try:
-        finish_renaming(original)
-        text = disk.read_text(f"{original}/config")
-    except FileNotFoundError:
-        raise NotFound("Container is not defined", condition=f"{original} has no config in LXC's format") from None
-    Config(text, f"{original}/config")  # what is wrong with it is told of this file, not of a copy that goes again
+    if not os.path.exists(f"{original}/config"):
+        raise NotFound("Container is not defined", condition=f"{original} has no config in LXC's format")
+    text = Config.read(f"{original}/config").text()  # what is wrong is told of this file, not of a copy that goes again
     if backing not in ("", "dir", "overlay", "tmpfs"):
         raise InvalidOption(f"{backing}: there is no such backing store here", cure="use dir or overlay")
     disk_copy.copy_entries(original, folder, [part for part in _companions(original, text) if part not in _OWN])

@@ -29,10 +29,10 @@ def run(asked: argparse.Namespace, io: Terminal) -> int:
     failure = f"Failed to {action} {device} {'to' if action == 'add' else 'from'} {asked.name}"
     with contextlib.ExitStack() as opened:
         process = opened.enter_context(found.process())
-        spaces = [os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)]
-        opened.callback(os.close, spaces[0])
-        spaces.append(os.open("ns/net", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process))
-        opened.callback(os.close, spaces[1])
+        spaces = []
+        for path, folder in (("/proc/self/ns/net", None), ("ns/net", process)):
+            spaces.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder))
+            opened.callback(os.close, spaces[-1])
         here, there = spaces if action == "add" else reversed(spaces)
         if os.path.samestat(os.fstat(here), os.fstat(there)):
             raise NotPossibleHere(failure, condition="it shares the host's network: all devices are its own already")

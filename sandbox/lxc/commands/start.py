@@ -70,9 +70,11 @@ def run(asked: argparse.Namespace, io: Terminal) -> int:
     if not found.on_shelf and not asked.rcfile:
         raise NotFound("No container config specified", cure="lxc-create makes a container, lxc-ls lists them")
     changed = asked.rcfile or asked.define or asked.words or asked.console or any(vars(asked)[f"share_{k}"] for k in SHARED)
-    spec = _spec(asked) if changed else None
-    if asked.rcfile or os.path.exists(f"{asked.home.folder(asked.name)}/config"):
-        for note in lxc_config.notes(configured(asked, asked.home, asked.name)):
+    spec = None
+    if changed or os.path.exists(f"{asked.home.folder(asked.name)}/config"):
+        config = configured(asked, asked.home, asked.name)
+        spec = _spec(asked, config) if changed else None
+        for note in lxc_config.notes(config):
             complain(asked, note, "WARN")
     if asked.console_log:
         _copy_console(asked)
@@ -108,10 +110,10 @@ def begin_job(found: Container, spec: Spec | None, io: Terminal) -> Job:
     return found.start_job(spec)
 
 
-def _spec(asked: argparse.Namespace) -> Spec:
+def _spec(asked: argparse.Namespace, config: lxc_config.Config) -> Spec:
     from dataclasses import replace
 
-    spec = lxc_config.spec(configured(asked, asked.home, asked.name), asked.name, asked.home.folder(asked.name))
+    spec = lxc_config.spec(config, asked.name, asked.home.folder(asked.name))
     return replace(spec, process=replace(spec.process, args=tuple(asked.words))) if asked.words else spec
 
 

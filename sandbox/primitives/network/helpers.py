@@ -24,6 +24,8 @@ def start(words: tuple[str, ...], script: str, text: str, world: World) -> None:
     What it says goes into the file `script`.said, which is locked until it has ended, or gone into the background: so whoever
     takes back what it does can wait for that, whatever happens to us. flock(2)
     """
+    if script in world.helpers:
+        return  # it was started just now, and has our lock: we would wait for ourselves
     flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     fd, said = os.open(script, flags, 0o644), os.open(f"{script}.said", flags, 0o644)
     try:

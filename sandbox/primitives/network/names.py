@@ -43,12 +43,11 @@ class ServeNames(Step):
                 os.mkdir(f"{folder}/{kind}")
             with open(f"{folder}/{kind}/{self.container}", "w", encoding="ascii") as file:
                 file.write(text)
-        script = f"{folder}/dnsmasq.conf"
-        if server(self.bridge) or script in world.helpers:
+        if server(self.bridge):
             return "it is there already, and reads what is new"
         words = (program, "--conf-file=-", f"--pid-file={folder}/dnsmasq.pid")
-        helpers.start(words, script, self._configuration(folder), world)
-        return f"dnsmasq --conf-file={script}"
+        helpers.start(words, f"{folder}/dnsmasq.conf", self._configuration(folder), world)
+        return f"dnsmasq --conf-file={folder}/dnsmasq.conf"
 
     def undo(self) -> None:
         folder = state.folder_of(self.bridge)
