@@ -215,7 +215,8 @@ class Container:
         Without `signal`, by the one that its configuration names, or that its first process is known to listen to. Without
         `kill`, None is returned when it still runs.
         """
-        number = signal or self._halt_signal(self.running())
+        entry = self.running()
+        number = signal or self._halt_signal(entry)
         try:
             ended = self._ask({"do": "stop", "timeout": timeout, "signal": number, "kill": kill})
         except WrongState:  # it ended by itself just now
