@@ -1,0 +1,60 @@
+"""One thread for all pictures of a notebook: it asks those that move for their next frame, and does what a page asked for.
+
+So no picture needs a running cell, and no callback of Jupyter's, which may come on any thread, waits for anything.
+"""
+
+import heapq
+import itertools
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+Task = Callable[[], object]
+
+
+class Ticker:
+    """Does tasks one after another, each at its time. The thread begins with the first task, and is a daemon."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, Task]] = []
+        self._numbers = itertools.count()  # of two tasks with the same time the first comes first
+        self._news = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def post(self, task: Task) -> None:
+        """Have it done as soon as possible."""
+        self.later(0.0, task)
+
+    def later(self, seconds: float, task: Task) -> None:
+        """Have it done in so many seconds."""
+        with self._news:
+            heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), task))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True, name="pictures")
+                self._thread.start()
+            self._news.notify()
+
+    def every(self, seconds: float, task: Callable[[], bool]) -> None:
+        """Have it done again and again, until it returns False. Who is late does not catch up: frames are left out."""
+
+        def again() -> None:
+            begun = time.monotonic()
+            if task():
+                self.later(max(begun + seconds - time.monotonic(), seconds / 4), again)
+
+        self.post(again)
+
+    def _run(self) -> None:
+        while True:
+            with self._news:
+                while not self._due or self._due[0][0] > time.monotonic():
+                    self._news.wait(self._due[0][0] - time.monotonic() if self._due else None)
+                task = heapq.heappop(self._due)[2]
+            try:
+                task()
+            except Exception:  # one picture's mistake is told on stderr, and must not stop the others
+                threading.excepthook(threading.ExceptHookArgs([*sys.exc_info(), threading.current_thread()]))
+
+
+ticker = Ticker()
