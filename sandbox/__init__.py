@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .listing import Info, containers, ledger
     from .spec import Spec
     from .starting import Kept, plan, run, spawn, spec_for
+    from .stepper import Stepper
 
 __version__ = "0.1.0"
 
@@ -25,7 +26,7 @@ _WHERE = {
     "Console": "console", "Container": "container", "launch": "container", "InvalidOption": "errors",
     "KernelRefused": "errors", "NotFound": "errors", "NotPossibleHere": "errors", "SandboxError": "errors", "Job": "job",
     "Result": "job", "Info": "listing", "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting",
-    "plan": "starting", "run": "starting", "spawn": "starting", "spec_for": "starting",
+    "Stepper": "stepper", "plan": "starting", "run": "starting", "spawn": "starting", "spec_for": "starting",
 }  # fmt: skip
 
 #: Modules that are handed on whole.
@@ -33,8 +34,8 @@ _ROOMS = ("console", "host", "lxc", "options", "terminal", "values")
 
 __all__ = [
     "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NotFound", "NotPossibleHere", "Result",
-    "SandboxError", "Spec", "console", "containers", "host", "launch", "ledger", "lxc", "options", "plan", "run", "spawn",
-    "spec_for", "terminal", "values",
+    "SandboxError", "Spec", "Stepper", "console", "containers", "host", "launch", "ledger", "lxc", "options", "plan", "run",
+    "spawn", "spec_for", "terminal", "values",
 ]  # fmt: skip
 
 

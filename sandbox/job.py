@@ -201,7 +201,11 @@ class Job:
         message, fds = protocol.receive(self._wire)
         if message is None:
             self._reconnect()
-            return
+        else:
+            self._take_in(message, fds)
+
+    def _take_in(self, message: dict[str, Any], fds: list[int]) -> None:
+        """One message of the launcher's."""
         if message["event"] in ("started", "attached"):
             self.pid = message.get("pid", self.pid)
             self.tty = message.get("tty", self.tty)

@@ -35,9 +35,12 @@ def main(wire: socket.socket, own_namespaces: dict[str, str]) -> NoReturn:
         if work["do"] == "rehearse":
             rehearse(work["steps"])
             continue
+        leash = socket.socket(fileno=streams.pop()) if work.get("stepped") else None
         for standard, fd in enumerate(streams):
             os.dup2(fd, standard)
             os.close(fd)
+        if leash:
+            obey(leash, work["steps"], world, shared)
         become(work["steps"], world, shared, work["calls"])
 
 
@@ -66,6 +69,27 @@ def become(steps: list[dict[str, Any]], world: World, shared: set[str], observe:
         protocol.send(world.wire, {"failed": refusal(step, error, world).to_json(), "trace": rows})
     finally:
         os._exit(125)
+
+
+def obey(leash: socket.socket, steps: list[dict[str, Any]], world: World, shared: set[str]) -> NoReturn:
+    """Apply the steps that the leash names, one at a time. The wire says what came of each; after a refusal we go on."""
+    assert world.wire is not None
+    syscalls.observe(True)
+    made = [Step.from_json(data) for data in steps]
+    while True:
+        word, _ = protocol.receive(leash)
+        if word is None:
+            os._exit(125)  # whoever steps has gone
+        number, rows, refused = word["step"], list[list[object]](), {}
+        step = made[number]
+        try:
+            if step.name == "Exec":
+                begun = ["inside", number, time.monotonic_ns(), 0, "", []]
+                protocol.send(world.wire, {"trace": [begun]}, [fd for pair in world.terminals for fd in pair])
+            run(step, world, ["inside", number], rows, shared)
+        except Exception as error:
+            refused = {"refused": refusal(step, error, world).to_json()}
+        protocol.send(world.wire, {"stepped": rows[0], **refused})
 
 
 def run(

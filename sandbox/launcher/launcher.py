@@ -165,21 +165,31 @@ class Launcher(Loop):
         """Start a container, or a process in one, and watch it."""
         run.start(streams, self.ledger, self.stamp, self.nursery, self.hold)
         self.runs[run.name] = run
-        if run.world.pid < 0:
+        if run.stepped:
+            return
+        if not run.born:
             self.close(run, {**run.finish(None), "event": "failed"})
             return
+        self.watch_child(run)
+        if run.failure:
+            run.kill()
+            return
+        self.set_timeout(run)
+        if run.kind and not run.kind.network_of:  # the next one will hardly want the same, and the network would live on in it
+            # While the child is busy we are not.
+            self.nursery.order_spare(run.kind, run.request["plan"]["inside"])
+
+    def watch_child(self, run: Run) -> None:
+        """It is born: hear what it says, and how it ends."""
         self.by_pid[run.world.pid] = run
         self.watch(run.wire.fileno(), lambda: self.on_wire(run))
         for fd in run.spools:
             self.watch_output(run, fd)
-        if run.failure:
-            run.kill()
-            return
+
+    def set_timeout(self, run: Run) -> None:
+        """From here on its time runs."""
         if seconds := run.request.get("timeout"):
             self.later(seconds, lambda: self.kill(run, f"timeout {seconds:g}"))
-        if run.kind and not run.kind.network_of:  # the next one will hardly want the same, and the network would live on in it
-            # While the child is busy we are not.
-            self.nursery.order_spare(run.kind, run.request["plan"]["inside"])
 
     def on_wire(self, run: Run) -> None:
         """The child says something; or nothing more: then its program has begun, or it failed."""
@@ -192,6 +202,9 @@ class Launcher(Loop):
         self.forget(run.wire.fileno())
         if not run.running:
             return
+        if run.stepped:
+            run.began()
+            self.set_timeout(run)
         started = {"event": "started", "name": run.name, "pid": run.world.pid}
         if run.reborn:
             for tty, client in list(run.attached.items()):
@@ -270,3 +283,5 @@ class Launcher(Loop):
         if self.runs.get(run.name) is run:
             run.stopping = run.stopping or why
             run.kill()
+            if not run.born:  # nobody is there yet whose end would be told
+                self.close(run, run.finish(None))

@@ -10,9 +10,11 @@ from typing import NoReturn
 
 from ..errors import AlreadyExists, InvalidOption, NotFound, WrongState
 from ..primitives import cgroups
+from .endings import ignores
 from .launcher import Handler, Launcher
 from .protocol import Message
 from .runs import Run
+from .stepped import Stepped
 
 
 def hello(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message:
@@ -51,7 +53,19 @@ def start(launcher: Launcher, message: Message, fds: list[int], client: socket.s
     if message.get("in") and cgroups.frozen(launcher.runs[message["in"]].cgroups):
         raise WrongState(f"the container {message['in']!r} is frozen", cure="unfreeze it first")
     streams, fds[:] = tuple(fds), []
-    launcher.begin(Run(name, message, [client]), streams)
+    kind = Stepped if message.get("stepped") else Run
+    launcher.begin(kind(name, message, [client]), streams)
+
+
+def step(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> None:
+    """Make one step of a run that was started to be stepped. Answers "stepped" when it is made or refused."""
+    run = find(launcher, message)
+    if not isinstance(run, Stepped):
+        raise WrongState(f"{run.name!r} was not started to be stepped", cure="sandbox.Stepper")
+    was_born = run.born
+    run.step(message["lane"], message["number"], lambda answer: launcher.answer(client, answer))
+    if run.born and not was_born:
+        launcher.watch_child(run)
 
 
 def find(launcher: Launcher, message: Message) -> Run:
@@ -90,7 +104,7 @@ def stop(launcher: Launcher, message: Message, fds: list[int], client: socket.so
     number, seconds = checked(message.get("signal", signal.SIGTERM)), message.get("timeout", 10.0)
     if cgroups.frozen(run.cgroups):
         cgroups.thaw(run.cgroups)
-    lost = run.ignores(number)  # asked before: the signal itself changes what it waits for
+    lost = ignores(run.world.pid, number)  # asked before: the signal itself changes what it waits for
     run.kill(number)
 
     def give_up() -> None:
@@ -162,7 +176,6 @@ def detach(launcher: Launcher, message: Message, fds: list[int], client: socket.
 
 
 HANDLERS: dict[str, Handler] = {
-    "hello": hello, "settle": settle, "end": end, "start": start, "signal": send_signal, "stop": stop, "freeze": freeze,
-    "unfreeze": unfreeze,
-    "wait": wait, "attach": attach, "detach": detach,
+    "hello": hello, "settle": settle, "end": end, "start": start, "step": step, "signal": send_signal, "stop": stop,
+    "freeze": freeze, "unfreeze": unfreeze, "wait": wait, "attach": attach, "detach": detach,
 }  # fmt: skip

@@ -16,24 +16,25 @@ from ..primitives import cgroups
 from ..primitives.namespaces import Clone, Enter
 from ..step import Step, World
 from . import inside, lingering, protocol
+from .endings import REBOOT, outcome
 from .ledger import Ledger, undo
 from .loop import readable
 from .nursery import Nursery
 from .spool import Spool
 
 Directories = tuple[tuple[str, str], ...]
-#: So often 64 KiB are read until a pipe is empty, as large as it may be. pipe(7), /proc/sys/fs/pipe-max-size
+#: So often 64 KiB are read until a pipe is empty, as large as it may be. pipe(7), pipe-max-size
 PIPE_READS = 16
 #: What the ends of a terminal are called while the keeper holds them.
 ENDS = ("master", "slave")
 #: So often in a row an init may reboot within its first second: one that can do nothing else would keep the machine busy.
 REBOOTS = 10
-#: How a pid namespace ends when its init calls reboot(2), as wait(2) tells it.
-REBOOT = {int(signal.SIGHUP): "rebooted", int(signal.SIGINT): "halted"}
 
 
 class Run:
     """The life of one process. The server calls its `on_…` methods as things happen; it never waits."""
+
+    stepped = False  # whether each step waits until it is told to be made
 
     def __init__(self, name: str, request: dict[str, Any], waiting: list[socket.socket]) -> None:
         self.name = name
@@ -79,17 +80,7 @@ class Run:
                 nursery.give()
                 chosen.sort(key=lambda each: not isinstance(each[1], Clone))  # who is there already may begin
             for number, step in chosen:
-                if isinstance(step, cgroups.OpenCgroups):
-                    self.cgroups = step.directories
-                if step.name == "Go":
-                    self.oom_kills = cgroups.oom_kills(self.cgroups) if self.container else 0
-                    # The last moment: from here on a container runs, and whoever comes after us must know it.
-                    ledger.add(self.name, self.identity())
-                    hold(self)
-                if isinstance(step, (Clone, Enter)):
-                    self._bear(number, step, nursery, observe)
-                else:
-                    inside.run(step, self.world, ["outside", number], self.rows)
+                self.perform(number, step, ledger, nursery, hold, observe=observe)
         except BaseException as error:
             self.failure = inside.refusal(step, error, self.world).to_json()
         finally:
@@ -100,6 +91,22 @@ class Run:
                 os.waitpid(helper, 0)
                 os.close(said)
 
+    def perform(
+        self, number: int, step: Step, ledger: Ledger, nursery: Nursery, hold: "Callable[[Run], None]", *, observe: bool
+    ) -> None:
+        """Apply one step of the outside lane."""
+        if isinstance(step, cgroups.OpenCgroups):
+            self.cgroups = step.directories
+        if step.name == "Go":
+            self.oom_kills = cgroups.oom_kills(self.cgroups) if self.container else 0
+            # The last moment: from here on a container runs, and whoever comes after us must know it.
+            ledger.add(self.name, self.identity())
+            hold(self)
+        if isinstance(step, (Clone, Enter)):
+            self._bear(number, step, nursery, observe)
+        else:
+            inside.run(step, self.world, ["outside", number], self.rows)
+
     def _bear(self, number: int, step: Step, nursery: Nursery, observe: bool) -> None:
         """Have the child born, if it is not there already, and tell it its work."""
         self.kind = step if isinstance(step, Clone) else None
@@ -108,9 +115,11 @@ class Run:
             self.world.pid, self.world.pidfd, self.world.wire, calls = nursery.bear(step, self.world.birthplace, observe)
             how = ""
         self.rows.append(["outside", number, start, time.monotonic_ns(), f"pid {self.world.pid}{how}", calls])
-        work = {"do": "become", "steps": self.request["plan"]["inside"], "calls": observe}
-        protocol.send(self.wire, work, self.world.streams)
+        self._give_work({"do": "become", "steps": self.request["plan"]["inside"], "calls": observe})
         self.wire.setblocking(False)
+
+    def _give_work(self, work: protocol.Message) -> None:
+        protocol.send(self.wire, work, self.world.streams)
 
     def _own_streams(self) -> tuple[int, ...]:
         """Streams for a process whose client gave none: nothing to read, and two pipes into the log."""
@@ -124,6 +133,11 @@ class Run:
             self.spools[read] = Spool(stream, read)
             ends.append(write)
         return (null, *ends)
+
+    @property
+    def born(self) -> bool:
+        """Whether there is a process."""
+        return self.world.pid > 0
 
     @property
     def wire(self) -> socket.socket:
@@ -192,14 +206,20 @@ class Run:
                 if self.rows and self.rows[-1][3] == 0:
                     self.rows[-1][3] = time.monotonic_ns()
                 return False
-            if "trace" in message:
-                self.rows += message["trace"]
-                self.running = True
-            if "failed" in message:
-                self.failure, self.running = message["failed"], False
-            self.terminals += zip(fds[::2], fds[1::2], strict=True)
-            for master in fds[::2]:
-                os.set_blocking(master, False)
+            self.hear(message, fds)
+
+    def hear(self, message: protocol.Message, fds: list[int]) -> None:
+        """One thing that the child says."""
+        if "trace" in message:
+            self.rows, self.running = self.rows + message["trace"], True
+        if "failed" in message:
+            self.failure, self.running = message["failed"], False
+        self.terminals += zip(fds[::2], fds[1::2], strict=True)
+        for master in fds[::2]:
+            os.set_blocking(master, False)
+
+    def began(self) -> None:
+        """Its program runs."""
 
     def on_output(self, fd: int) -> bool:
         """Move what a detached container wrote into its log; False at the end of the stream."""
@@ -233,21 +253,9 @@ class Run:
                 if files.session(pid) == self.world.pid:
                     os.kill(pid, signal.SIGKILL)
 
-    def ignores(self, number: int) -> bool:
-        """Whether a signal would be lost: PID 1 gets only those that it catches or waits for. pid_namespaces(7)."""
-        try:
-            status = files.status(self.world.pid)
-            # busybox's init, and ours, wait for signals; those that are waited for are shown as neither caught nor blocked.
-            waits = "sigtimedwait" in files.read(f"/proc/{self.world.pid}/wchan")
-        except OSError:
-            return False
-        # systemd blocks them, and reads them from a descriptor. signalfd(2)
-        heard = int(status["SigCgt"], 16) | int(status["SigBlk"], 16)
-        return not waits and not heard >> (number - 1) & 1
-
     def is_over(self) -> bool:
         """Whether the process has ended, though nobody was told yet how."""
-        return self.world.pid > 0 and (self.world.pidfd < 0 or readable(self.world.pidfd))
+        return self.born and (self.world.pidfd < 0 or readable(self.world.pidfd))
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -310,11 +318,3 @@ class Run:
             os.close(fd)
         if self.world.wire is not None:
             self.world.wire.close()
-
-
-def outcome(status: int | None) -> dict[str, Any]:
-    """A wait(2) status as exit code (128 + signal for a killed process, as shells have it) and reason."""
-    if status is None:
-        return {"exit_code": -1, "reason": "exit status unknown: it ended while nobody of ours was there to be told"}
-    code = os.waitstatus_to_exitcode(status)
-    return {"exit_code": code, "reason": ""} if code >= 0 else {"exit_code": 128 - code, "reason": f"signal {-code}"}

@@ -20,18 +20,18 @@ def read(pid: int | str = "self") -> dict[str, tuple[int, int]]:
     return links
 
 
-def addresses(pid: int | str = "self") -> tuple[str, ...]:
-    """The addresses of a process's network namespace by which others may reach it: not loopback's, nor those of one cable."""
+def addresses(pid: int | str = "self", *, loopback: bool = False) -> tuple[str, ...]:
+    """The addresses of a process's network namespace by which others may reach it: not those of one cable nor loopback's."""
     found, last = [], ""
     for line in _shown(pid, "fib_trie"):
         word = line.split()[-1] if line.strip() else ""
-        if word == "LOCAL" and line.split()[0] == "/32" and not last.startswith("127.") and last not in found:
+        if word == "LOCAL" and line.split()[0] == "/32" and (loopback or not last.startswith("127.")) and last not in found:
             found.append(last)
         elif "--" in line:
             last = word
     for line in _shown(pid, "if_inet6"):
         raw, _, _, scope, _, name = line.split()
-        if scope == "00" and name != "lo":  # global. include/net/ipv6.h
+        if (scope == "00" and name != "lo") or (loopback and scope == "10"):  # global; of the host. include/net/ipv6.h
             found.append(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(raw)))
     return tuple(found)
 
