@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .job import Job, Result
     from .listing import Info, containers, ledger
     from .spec import Spec
+    from .stages import Stage
     from .starting import Kept, plan, run, spawn, spec_for
     from .stepper import Stepper
 
@@ -26,7 +27,8 @@ _WHERE = {
     "Console": "console", "Container": "container", "launch": "container", "InvalidOption": "errors",
     "KernelRefused": "errors", "NotFound": "errors", "NotPossibleHere": "errors", "SandboxError": "errors", "Job": "job",
     "Result": "job", "Info": "listing", "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting",
-    "Stepper": "stepper", "plan": "starting", "run": "starting", "spawn": "starting", "spec_for": "starting",
+    "Stage": "stages", "Stepper": "stepper", "plan": "starting", "run": "starting", "spawn": "starting",
+    "spec_for": "starting",
 }  # fmt: skip
 
 #: Modules that are handed on whole.
@@ -34,8 +36,8 @@ _ROOMS = ("console", "host", "lxc", "options", "terminal", "values")
 
 __all__ = [
     "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NotFound", "NotPossibleHere", "Result",
-    "SandboxError", "Spec", "Stepper", "console", "containers", "host", "launch", "ledger", "lxc", "options", "plan", "run",
-    "spawn", "spec_for", "terminal", "values",
+    "SandboxError", "Spec", "Stage", "Stepper", "console", "containers", "host", "launch", "ledger", "lxc", "options", "plan",
+    "run", "spawn", "spec_for", "terminal", "values",
 ]  # fmt: skip
 
 
