@@ -150,13 +150,19 @@ def _short(stage: "Stage") -> str:
     return visible(text if len(text) <= 62 else f"{text[:60]}…")
 
 
+def _about(stage: "Stage") -> str:
+    """What a step is about, in a word: where it mounts, what it sets."""
+    fields = (getattr(stage.step, name, "") for name in ("destination", "hostname", "path", "tree"))
+    return visible(next((field for field in fields if isinstance(field, str) and field), ""))
+
+
 def _plain(stage: "Stage") -> dict[str, Any]:
     """A step as JSON types, for the page."""
     error = stage.error
     return {
-        "number": stage.number, "lane": stage.lane, "name": stage.name, "text": visible(str(stage.step)), "state": stage.state,
-        "purpose": stage.purpose, "man": stage.step.man, "see": stage.see, "result": visible(stage.result),
-        "took": stage.took,
+        "number": stage.number, "lane": stage.lane, "name": stage.name, "text": visible(str(stage.step)),
+        "about": _about(stage), "state": stage.state, "purpose": stage.purpose, "man": stage.step.man, "see": stage.see,
+        "result": visible(stage.result), "took": stage.took,
         "calls": [visible(f"{call.name}({call.arguments}) = {call.result}") for call in stage.calls],
         "changed": [[visible(part) for part in change] for change in stage.changed],
         "error": error and [visible(error.message), visible(error.condition), visible(error.cure)],

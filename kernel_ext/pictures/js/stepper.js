@@ -65,9 +65,8 @@ function render({ model, el }) {
   };
 
   const row = (stage, shown) => {
-    const { number, lane, name, state } = stage;
+    const { number, lane, name, state, about } = stage;
     const next = number === data().next;
-    const arguments_ = stage.text.slice(name.length);
     return h(
       "div",
       {
@@ -76,7 +75,7 @@ function render({ model, el }) {
         "aria-label": `${number}, ${lane}: ${stage.text}: ${next ? "next" : STATES[state]}`,
       },
       h("span", { className: "sandbox-mark" }, next ? "▸" : MARKS[state]), h("span", { className: "sandbox-number" }, String(number)),
-      h("span", { className: "sandbox-name" }, name), h("span", { className: "sandbox-arguments" }, arguments_ === "()" ? "" : arguments_),
+      h("span", { className: "sandbox-name" }, name), h("span", { className: "sandbox-about" }, about),
     );
   };
 
@@ -101,7 +100,7 @@ function render({ model, el }) {
         : h("p", { className: "sandbox-nothing" }, "nothing that can be seen from outside")),
       made && h("h5", {}, `its system calls, in ${(stage.took * 1000).toFixed(2)} ms`),
       made && (stage.calls.length ? h("pre", { className: "sandbox-calls" }, stage.calls.join("\n"))
-        : h("p", { className: "sandbox-nothing" }, "none that Python's own functions do not hide")),
+        : h("p", { className: "sandbox-nothing" }, "none was noted: they went through Python's own functions")),
       stage.see && h("p", {}, "see it yourself: ", h("code", { className: "sandbox-see" }, stage.see)),
     ];
   };
