@@ -34,6 +34,7 @@ class _Job(Job):
     def __init__(self, *words: Any, **named: Any) -> None:
         self.stepped: list[dict[str, Any]] = []
         self.pieces: list[tuple[str, bytes]] = []  # what the program wrote while a step was waited for
+        self.interrupted = False
         super().__init__(*words, **named)
 
     def _take_in(self, message: dict[str, Any], fds: list[int]) -> None:
@@ -49,7 +50,13 @@ class _Job(Job):
         with suppress(BrokenPipeError):  # the launcher was killed: `poll` finds out what became of it
             protocol.send(self._wire, {**message, "name": self.name})
         while not self.stepped and not self.done:
-            self.pieces += self.poll(1.0)
+            try:
+                self.pieces += self.poll(1.0)
+            except KeyboardInterrupt:  # a step is made or not: first hear which. Whoever insists ends it all
+                if self.interrupted:
+                    self.abandon()
+                    raise
+                self.interrupted = True
         if self.stepped:
             return self.stepped.pop()
         raise self.failure or LauncherLost("it ended before its program began", condition=self.result().reason, cure="reset")
@@ -241,8 +248,12 @@ class Stepper:
     def _make(self, stage: Stage) -> None:
         """Make one step, and look at what it changed."""
         with self._lock:
-            self._ask(stage)
+            if stage.state != DONE:  # somebody else was quicker
+                self._ask(stage)
         self._tell()
+        if self._job and self._job.interrupted:
+            self._job.interrupted = False
+            raise KeyboardInterrupt
 
     def _ask(self, stage: Stage) -> None:
         if self._job is None:
