@@ -205,6 +205,10 @@ WRONG = {
     ("02_lxc", "exercise-2"): "lxc('lxc-create -t busybox -n pluto')\nlxc('lxc-start -n pluto')",
     ("02_lxc", "exercise-3"): "lxc('lxc-snapshot -n broken -r snap0')\n"
     "(SHELF / 'broken/rootfs/root/diary').unlink()\nlxc('lxc-start -n broken')",
+    ("03_namespaces", "exercise-1"): "my_prediction = dict.fromkeys(my_prediction, 'uts')",
+    ("03_namespaces", "exercise-2"): "my_pid = guest.info().pid",
+    ("03_namespaces", "exercise-3"): "my_fd = os.open('/proc/self/ns/uts', os.O_RDONLY)\n"
+    "my_user_fd = os.open('/proc/self/ns/user', os.O_RDONLY)",
     ("12_network", "exercise-1"): "on('host', f'ip link set {link} up')",
     ("12_network", "exercise-2"): "on('host', f'sandbox run -d --name door -p 9090:80 {SERVE}')",
     ("12_network", "exercise-3"): "for name in ('front', 'back'):\n"
