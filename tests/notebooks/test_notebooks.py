@@ -209,6 +209,9 @@ WRONG = {
     ("03_namespaces", "exercise-2"): "my_pid = guest.info().pid",
     ("03_namespaces", "exercise-3"): "my_fd = os.open('/proc/self/ns/uts', os.O_RDONLY)\n"
     "my_user_fd = os.open('/proc/self/ns/user', os.O_RDONLY)",
+    ("04_pid", "exercise-1"): "my_init = 'exec sleep 3600'",
+    ("04_pid", "exercise-2"): "sandbox.launch('busybox', 'unshare -p -f sleep 3600', name='nest', cap_add='SYS_ADMIN')",
+    ("04_pid", "exercise-3"): "sandbox.launch('busybox', 'exec sleep 98765', name='daemon')",
     ("12_network", "exercise-1"): "on('host', f'ip link set {link} up')",
     ("12_network", "exercise-2"): "on('host', f'sandbox run -d --name door -p 9090:80 {SERVE}')",
     ("12_network", "exercise-3"): "for name in ('front', 'back'):\n"
@@ -224,7 +227,7 @@ TIDY_UP = """
 import sandbox
 def tidy_up():
     for each in sandbox.containers():
-        if each.name in ("twin", "bare", "web", "web2", "pluto", "reaper", "beating"):
+        if each.name in ("twin", "bare", "web", "web2", "pluto", "reaper", "beating", "nest", "daemon"):
             sandbox.Container(each.name).destroy(force=True)
         if each.name == "broken" and each.pid:
             sandbox.Container(each.name).kill()
