@@ -212,6 +212,9 @@ WRONG = {
     ("04_pid", "exercise-1"): "my_init = 'exec sleep 3600'",
     ("04_pid", "exercise-2"): "sandbox.launch('busybox', 'unshare -p -f sleep 3600', name='nest', cap_add='SYS_ADMIN')",
     ("04_pid", "exercise-3"): "sandbox.launch('busybox', 'exec sleep 98765', name='daemon')",
+    ("07_users", "exercise-1"): "lodger.exec('mkdir /tmp/gift')",
+    ("07_users", "exercise-2"): "import time\nprocess = subprocess.Popen(['unshare', '--user', 'sleep', '60'])\n"
+    "time.sleep(0.2)\nmy_pid = process.pid",
     ("12_network", "exercise-1"): "on('host', f'ip link set {link} up')",
     ("12_network", "exercise-2"): "on('host', f'sandbox run -d --name door -p 9090:80 {SERVE}')",
     ("12_network", "exercise-3"): "for name in ('front', 'back'):\n"
@@ -231,6 +234,8 @@ def tidy_up():
             sandbox.Container(each.name).destroy(force=True)
         if each.name == "broken" and each.pid:
             sandbox.Container(each.name).kill()
+    if "lodger" in globals():
+        lodger.exec("rm -rf /tmp/gift")
     if "forget" in globals():  # lesson 12 has a shelf of its own
         forget("door", "front", "back", "inner")
 """
