@@ -278,9 +278,12 @@ def test_print_shows_the_plan_with_marks_and_a_step_with_its_calls(home: Path) -
 def test_an_ordinary_user_steps_and_sees_what_each_step_changed(user_python: str, user_source: Path) -> None:
     script = """if True:
         import sandbox
+        from sandbox.home import home
+        from sandbox.launcher import client
         with sandbox.Stepper("busybox", "hostname; id -u", hostname="mine") as stepper:
-            said = stepper.run().text
-            print([said, str(stepper.stage("SetHostname").changed[0]), str(stepper.stage("MapIds").changed[0]), sandbox.ledger()])
+            said = [stepper.run().text, *(str(stepper.stage(name).changed[0]) for name in ("SetHostname", "MapIds"))]
+        print([*said, sandbox.ledger()])
+        client.end(home())
     """
     with tempfile.TemporaryDirectory(prefix="sandbox-user-") as folder:  # pytest's own lie below one that is closed to others
         os.chmod(folder, 0o777)
