@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from .errors import InvalidOption, KernelRefused, NotFound, NotPossibleHere, SandboxError
     from .job import Job, Result
     from .listing import Info, containers, ledger
+    from .runc import record_runc
     from .spec import Spec
     from .starting import Kept, plan, run, spawn, spec_for
     from .stepper import Stepper
+    from .timelines import Timeline, timeline
 
 __version__ = "0.1.0"
 
@@ -26,7 +28,8 @@ _WHERE = {
     "Console": "console", "Container": "container", "launch": "container", "InvalidOption": "errors",
     "KernelRefused": "errors", "NotFound": "errors", "NotPossibleHere": "errors", "SandboxError": "errors", "Job": "job",
     "Result": "job", "Info": "listing", "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting",
-    "Stepper": "stepper", "plan": "starting", "run": "starting", "spawn": "starting", "spec_for": "starting",
+    "Stepper": "stepper", "Timeline": "timelines", "plan": "starting", "record_runc": "runc", "run": "starting",
+    "spawn": "starting", "spec_for": "starting", "timeline": "timelines",
 }  # fmt: skip
 
 #: Modules that are handed on whole.
@@ -34,8 +37,8 @@ _ROOMS = ("console", "host", "lxc", "options", "terminal", "values")
 
 __all__ = [
     "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NotFound", "NotPossibleHere", "Result",
-    "SandboxError", "Spec", "Stepper", "console", "containers", "host", "launch", "ledger", "lxc", "options", "plan", "run",
-    "spawn", "spec_for", "terminal", "values",
+    "SandboxError", "Spec", "Stepper", "Timeline", "console", "containers", "host", "launch", "ledger", "lxc", "options",
+    "plan", "record_runc", "run", "spawn", "spec_for", "terminal", "timeline", "values",
 ]  # fmt: skip
 
 
