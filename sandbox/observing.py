@@ -1,6 +1,6 @@
 """What is true of a process right now, read from the outside, and what became different between two looks.
 
-Everything comes from the kernel's own files about it: proc(5), cgroups(7). The process itself is not asked and does not notice.
+Everything comes from the kernel's own files about it: proc(5), cgroups(7). The process is not asked, and does not notice.
 """
 
 import os
@@ -21,7 +21,7 @@ Facts = dict[str, Fact]
 LIMITS = ("memory.max", "memory.limit_in_bytes", "memory.swap.max", "memory.memsw.limit_in_bytes", "pids.max", "cpu.max",
           "cpu.cfs_quota_us", "cpu.weight", "cpu.shares", "cpuset.cpus")  # fmt: skip
 #: Of a longer list, so many are told.
-TOLD = 12
+TOLD = 32
 
 
 class Change(NamedTuple):

@@ -9,68 +9,22 @@ s.reset()                everything is undone, and it begins again
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 from . import observing
-from .errors import InvalidOption, LauncherLost, SandboxError, WrongState, from_json
+from .errors import InvalidOption, LauncherLost, WrongState, from_json
 from .job import Job, Result
 from .lanes import ESSENTIAL, Plan
 from .launcher import client, protocol
 from .launcher.ledger import Ledger
 from .observing import Change, Facts
 from .spec import Spec
+from .stages import DONE, FAILED, MARKS, PENDING, SKIPPED, Stage, order
 from .starting import How, Kept, place, request
-from .step import Lane, Step
+from .step import Step
 from .trace import Call
-
-PENDING, DONE, FAILED, SKIPPED = "pending", "done", "failed", "skipped"
-#: How a step is marked in print().
-MARKS = {PENDING: " ", DONE: "✓", FAILED: "✗", SKIPPED: "-"}
-
-
-@dataclass(eq=False)
-class Stage:
-    """One step on its way: which it is, how far it is, and what came of it."""
-
-    number: int  # as in print(plan), from 1
-    lane: Lane
-    place: int  # its number in its lane, from 0
-    step: Step
-    state: str = PENDING
-    result: str = ""
-    took: float = 0.0  # seconds
-    calls: tuple[Call, ...] = ()
-    changed: list[Change] = field(default_factory=list)
-    error: SandboxError | None = None
-    pid: int = 0  # of the child, once there is one
-
-    @property
-    def name(self) -> str:
-        return self.step.name
-
-    @property
-    def see(self) -> str:
-        """The command that shows its effect."""
-        return self.step.see.replace("PID", str(self.pid)) if self.pid else self.step.see
-
-    @property
-    def purpose(self) -> str:
-        """What it is for, in a sentence."""
-        return (self.step.__doc__ or "").split("\n", 1)[0]
-
-    def __str__(self) -> str:
-        lines = [f"{self.number:2}  {self.step}", f"    {self.purpose}  [{self.lane}, {self.step.man}]"]
-        if self.state in (PENDING, SKIPPED):
-            return "\n".join([*lines, f"    {self.state}"])
-        lines += [f"    {call.name}({call.arguments}) = {call.result}" for call in self.calls]
-        if self.error:
-            lines.append(f"    refused: {self.error}")
-        lines += [f"    {change}" for change in self.changed] or ["    changed: nothing that can be seen from outside"]
-        if self.step.see:
-            lines.append(f"    see it yourself: {self.see}")
-        return "\n".join(lines)
 
 
 class _Job(Job):
@@ -78,6 +32,7 @@ class _Job(Job):
 
     def __init__(self, *words: Any, **named: Any) -> None:
         self.stepped: list[dict[str, Any]] = []
+        self.pieces: list[tuple[str, bytes]] = []  # what the program wrote while a step was waited for
         super().__init__(*words, **named)
 
     def _take_in(self, message: dict[str, Any], fds: list[int]) -> None:
@@ -88,9 +43,12 @@ class _Job(Job):
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """Have one step made. Raises what the launcher refused, and LauncherLost."""
-        protocol.send(self._wire, {**message, "name": self.name})
+        if self.done:
+            raise WrongState("it has ended", cure="reset, to begin again")
+        with suppress(BrokenPipeError):  # the launcher was killed: `poll` finds out what became of it
+            protocol.send(self._wire, {**message, "name": self.name})
         while not self.stepped and not self.done:
-            self.poll(1.0)
+            self.pieces += self.poll(1.0)
         if self.stepped:
             return self.stepped.pop()
         raise self.failure or LauncherLost("it ended before its program began", condition=self.result().reason, cure="reset")
@@ -170,9 +128,9 @@ class Stepper:
     # --- what one can do ---------------------------------------------------------------------------------------------
 
     def next(self, count: int = 1) -> Stage:
-        """Make the next step, or the next few, and return the last of them. One that is refused has an `error`, and stays next.
+        """Make the next step, or the next few; return the last of them. One that is refused has an `error`, and stays next.
 
-        Raises WrongState when there is no step left.
+        Raises WrongState: there is no step left, or it has ended.
         """
         stage = None
         for _ in range(count):
@@ -216,32 +174,29 @@ class Stepper:
             self.stages.insert(self.stages.index(goal), stage)
 
     def run(self) -> Result:
-        """Make the rest, and wait until the program ends. Raises the refusal of a step that is not made."""
+        """Make the rest, and wait until the program ends. Raises the refusal of a step that is not made.
+
+        What keeps it from waiting (Interrupt) leaves the program running, until `reset`.
+        """
         while (stage := self.upcoming) is not None:
             self._make(stage)
             if stage.error:
                 raise stage.error
-        assert self._job
-        for stream, data in self._job.output():
-            self._kept.add(stream, data)
-        return self._end()
+        while self.result is None:
+            self.poll(0.2)
+        return self.result
 
     def poll(self, seconds: float = 0.0) -> list[tuple[str, bytes]]:
         """What its program wrote within that time, once it runs. When that has ended, `result` is there."""
         if self._job is None or self.result:
             return []
-        pieces = self._job.poll(seconds)
+        pieces, self._job.pieces = self._job.pieces, []
+        pieces += self._job.poll(0.0 if pieces else seconds)
         for stream, data in pieces:
             self._kept.add(stream, data)
-        if self._job.done and self._job.failure is None and self.upcoming is None:
-            self._end()
-        return pieces
-
-    def _end(self) -> Result:
-        if self.result is None:
-            assert self._job
+        if self._job.done and self.upcoming is None:
             self.result = self._job.result(*self._kept.streams())
-        return self.result
+        return pieces
 
     def reset(self) -> None:
         """Undo everything that was made so far, and begin again. The ledger is empty of it when this returns."""
@@ -300,22 +255,3 @@ class Stepper:
         undo = entry["undo"] if entry else []
         facts = observing.observe(pid or self._launcher, observing.made(undo))
         return {**facts, "the launcher holds": observing.held(self._launcher), "ledger": tuple(data["step"] for data in undo)}
-
-
-def order(plan: Plan) -> list[Stage]:
-    """The steps of both lanes in one order: what a real start does side by side, one after the other.
-
-    Outside until there is a child; the child, until it needs the outside; outside, until the child may go on; the child.
-    """
-    lanes: dict[Lane, tuple[Step, ...]] = {"outside": plan.outside, "inside": plan.inside}
-    cut = {"outside": _after(plan.outside, "Clone"), "inside": _after(plan.inside, "WaitForGo") - 1}
-    parts: list[tuple[Lane, range]] = [
-        ("outside", range(cut["outside"])), ("inside", range(cut["inside"])),
-        ("outside", range(cut["outside"], len(plan.outside))), ("inside", range(cut["inside"], len(plan.inside))),
-    ]  # fmt: skip
-    stages = [Stage(0, lane, place, lanes[lane][place]) for lane, places in parts for place in places]
-    return [replace(stage, number=number) for number, stage in enumerate(stages, 1)]
-
-
-def _after(lane: tuple[Step, ...], name: str) -> int:
-    return next(number for number, step in enumerate(lane, 1) if step.name == name)

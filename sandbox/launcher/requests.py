@@ -60,8 +60,8 @@ def start(launcher: Launcher, message: Message, fds: list[int], client: socket.s
 def step(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> None:
     """Make one step of a run that was started to be stepped. Answers "stepped" when it is made or refused."""
     run = find(launcher, message)
-    if not isinstance(run, Stepped):
-        raise WrongState(f"{run.name!r} was not started to be stepped", cure="sandbox.Stepper")
+    if not isinstance(run, Stepped) or client not in run.waiting:
+        raise WrongState(f"{run.name!r} was not started to be stepped by you", cure="sandbox.Stepper")
     was_born = run.born
     run.step(message["lane"], message["number"], lambda answer: launcher.answer(client, answer))
     if run.born and not was_born:

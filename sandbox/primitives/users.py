@@ -131,6 +131,8 @@ class MapIds(Step):
             return f"uid {os.geteuid()} may map only itself ({self.uid} was asked for)", "use newuidmap, or run as root"
         if error.errno == 13:
             return "the child is not dumpable: its files under /proc belong to root", "map ids before PR_SET_DUMPABLE"
+        if error.errno == 2 and world.pid < 0:
+            return "there is no child yet whose ids could be mapped", "Clone must come first"
         return "", ""
 
 
