@@ -39,6 +39,8 @@ class Session:
     warned: set[str] = field(default_factory=set)
     #: Consoles that are open in this notebook, by what they are taken for.
     consoles: "dict[tuple[str, ...], View]" = field(default_factory=dict)
+    #: Step debuggers, by the cell that began them.
+    steppers: "dict[str, sandbox.Stepper]" = field(default_factory=dict)
 
     @property
     def in_notebook(self) -> bool:
@@ -75,6 +77,8 @@ class Session:
             return None
         if not cell.strip():
             raise InvalidOption("the cell has no script", cure="write the commands below the line with %%container")
+        if asked.step:
+            return self._step(asked, cell)
         if asked.detach and not asked.plan:
             return self._launch(asked, cell)
         if asked.plan:
@@ -87,6 +91,14 @@ class Session:
         plan = sandbox.plan(sandbox.spec_for(asked.image, script, **asked.options), without=asked.without)
         print(visible(str(plan)))
         self._keep(asked, plan)
+
+    def _step(self, asked: "Asked", script: str) -> object:
+        """The step debugger. The one of an earlier run of the same cell is undone."""
+        if earlier := self.steppers.pop(self.cell, None):
+            earlier.reset()
+        self.steppers[self.cell] = stepper = sandbox.Stepper(asked.image, script, **asked.options)
+        self._keep(asked, stepper)
+        return stepper
 
     def _launch(self, asked: "Asked", script: str) -> object:
         container, trace = sandbox.launch(
