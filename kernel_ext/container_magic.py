@@ -8,6 +8,8 @@ import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from IPython.display import display
+
 import sandbox
 from sandbox import InvalidOption, SandboxError
 
@@ -153,9 +155,7 @@ class Session:
     def _show_trace(self, asked: "Asked", trace: "sandbox.Trace") -> None:
         self.trace = trace
         if asked.timeline:
-            from .timeline_magic import show
-
-            show(sandbox.timeline(trace, labels=("this run",)))
+            display(sandbox.timeline(trace, labels=("this run",)))  # type: ignore[no-untyped-call]
         elif asked.trace or asked.calls:
             print(visible(str(trace)))
 

@@ -1,12 +1,12 @@
 """`%timeline`: the picture of how long each step of a run took, or of two runs."""
 
-import importlib.util
 from typing import TYPE_CHECKING
+
+from IPython.display import display
 
 import sandbox
 from sandbox import InvalidOption
 
-from .card import Card
 from .parser import Parser
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def timeline(session: "Session", line: str) -> None:
         runs = [session.trace]
     if found.runc:
         runs.append(sandbox.record_runc())
-    show(sandbox.timeline(runs[0], runs[1] if len(runs) > 1 else None, [*(names or ["last run"]), "runc"]))
+    shown = sandbox.timeline(runs[0], runs[1] if len(runs) > 1 else None, [*(names or ["last run"]), "runc"])
+    display(shown)  # type: ignore[no-untyped-call]
 
 
 def traced(session: "Session", name: str) -> "sandbox.Trace":
@@ -45,15 +46,3 @@ def traced(session: "Session", name: str) -> "sandbox.Trace":
     if not isinstance(trace, sandbox.Trace):
         raise InvalidOption(f"{name} is of type {type(value).__name__}", cure=f"%%container --out {name} makes a Result")
     return trace
-
-
-def show(line: "sandbox.Timeline") -> None:
-    """Show it in the cell; as text, where there is nothing to draw pictures with."""
-    missing = [name for name in ("anywidget", "matplotlib") if importlib.util.find_spec(name) is None]
-    if missing:
-        Card("as text: there are no pictures here", f"{', '.join(missing)} missing", f"pip install {' '.join(missing)}").show()
-        print(line)
-        return
-    from .pictures.timeline import TimelinePicture
-
-    TimelinePicture(line)._ipython_display_()

@@ -141,7 +141,7 @@ def parse(text: str) -> Track:
         if each.call.result == str(last.pid) and (first := min(other.call.at for other in seen if other.pid == last.pid))
     ]
     bars.sort(key=lambda bar: bar.at)
-    return Track("runc", tuple(bars), signals=tuple(births), measured="strace")
+    return Track("runc", tuple(bars), signals=tuple(births), measured="strace", outside="runc itself")
 
 
 def _calls(text: str) -> Iterator[Seen]:

@@ -95,6 +95,7 @@ class Track:
     signals: tuple[Signal, ...] = ()
     note: str = ""
     measured: str = "trace"
+    outside: str = "the launcher"  # who that is
 
     @property
     def length(self) -> float:
@@ -142,7 +143,7 @@ class Timeline:
         """Everything as JSON types."""
         tracks = [
             {
-                "label": track.label, "note": track.note, "length": track.length, "measured": track.measured,
+                "label": track.label, "note": track.note, "length": track.length, "outside": track.outside,
                 "waits": [wait._asdict() for wait in track.waits], "signals": [each._asdict() for each in track.signals],
                 "bars": [{**bar._asdict(), "calls": [call._asdict() for call in bar.calls]} for bar in track.bars],
             }

@@ -86,7 +86,9 @@ def _draw(axes: "Axes", track: "sandbox.Track", longest: float) -> None:
         axes.text(signal.at, 0.75, f" {signal.what}", fontsize=7, va="center")
     if track.exec:
         axes.axvline(track.exec.end, color="black", linewidth=1, linestyle="--")
-        axes.text(track.exec.end, 1.9, "the program runs ", fontsize=7, ha="right")
-    axes.set(xlim=(0, longest * 1.04), ylim=(-1.0, 2.1), title=f"{track.label}: {track.length / 1000:.1f} ms until the program runs")
-    axes.set_yticks([1.25, 0.25], ["outside:\nthe launcher", "inside:\nthe new process"], fontsize=8)
+        right = track.exec.end > longest / 5
+        axes.text(track.exec.end, 1.9, " the program runs ", fontsize=7, ha="right" if right else "left")
+    title = f"{track.label}: {track.length / 1000:.1f} ms until the program runs"
+    axes.set(xlim=(0, longest * 1.04), ylim=(-1.0, 2.1), title=title)
+    axes.set_yticks([1.25, 0.25], [f"outside:\n{track.outside}", "inside:\nthe new process"], fontsize=8)
     axes.spines[["top", "right", "left"]].set_visible(False)

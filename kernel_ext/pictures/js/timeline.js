@@ -6,7 +6,8 @@ const LEAN = 88; // room for the names that lean out of a lane
 const GAP = 30; // between the lanes, for the arrows
 const APART = 13; // two leaning names are at least so many pixels from each other
 const LETTER = 6.2; // the width of a letter, more or less
-const PLACES = { outside: ["outside", "the launcher"], inside: ["inside", "the new process"] };
+const LONG = 26; // letters of a name that leans
+const LANES = ["outside", "inside"];
 
 function render({ model, el }) {
   const { bar: controls, body, ends } = begin(model, el, "timeline");
@@ -89,10 +90,11 @@ function render({ model, el }) {
   }
 
   function drawn(track, own) {
-    const rows = Object.fromEntries(Object.keys(PLACES).map((lane) => [lane, packed(own.filter((item) => item.lane === lane))]));
-    const top = { outside: 40 + LEAN }, height = (lane) => Math.max(1, rows[lane]) * ROW;
+    const rows = Object.fromEntries(LANES.map((lane) => [lane, packed(own.filter((item) => item.lane === lane))]));
+    const top = { outside: 20 + LEAN }, height = (lane) => Math.max(1, rows[lane]) * ROW;
     top.inside = top.outside + height("outside") + GAP;
     const bottom = top.inside + height("inside"), total = bottom + LEAN;
+    const said = h("div", { className: "label" }, `${track.label}: ${time(track.length)} until the program runs`, track.note && h("small", {}, ` ${track.note}`));
     const picture = svg("svg", { width, height: total, role: "group", "aria-label": `${track.label}: steps of the two lanes, by time` });
     const clip = `timeline-${Math.random().toString(36).slice(2)}`;
     const inner = svg("g", { "clip-path": `url(#${clip})` });
@@ -100,33 +102,32 @@ function render({ model, el }) {
       svg("clipPath", { id: clip }, svg("rect", { x: GUTTER, y: 0, width: Math.max(width - GUTTER, 0), height: total })),
       svg("marker", { id: `${clip}-head`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" }, svg("path", { d: "M0 0L8 4L0 8z", className: "arrow-head" })),
       svg("pattern", { id: `${clip}-hatch`, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, svg("rect", { width: 1.5, height: 6, className: "hatch" })),
-      svg("text", { x: 0, y: 13, className: "label" }, `${track.label}: ${time(track.length)} until the program runs`, track.note && svg("tspan", { className: "faint" }, ` (${track.note})`)),
     );
-    for (const [lane, [name, who]] of Object.entries(PLACES)) {
+    for (const [lane, who] of Object.entries({ outside: track.outside, inside: "the new process" })) {
       picture.append(
         svg("rect", { x: GUTTER, y: top[lane], width: Math.max(width - GUTTER, 0), height: height(lane), className: "lane" }),
-        svg("text", { x: 0, y: top[lane] + 12, className: "lane-name" }, name),
+        svg("text", { x: 0, y: top[lane] + 12, className: "lane-name" }, lane),
         svg("text", { x: 0, y: top[lane] + 25, className: "faint" }, who),
       );
     }
     for (const tick of axis(view, width - GUTTER)) {
-      inner.append(svg("line", { x1: x(tick), x2: x(tick), y1: 34, y2: bottom, className: "grid" }), svg("text", { x: x(tick) + 3, y: 32, className: "faint" }, time(tick)));
+      inner.append(svg("line", { x1: x(tick), x2: x(tick), y1: 14, y2: bottom, className: "grid" }), svg("text", { x: x(tick) + 3, y: 12, className: "faint" }, time(tick)));
     }
     for (const item of own) inner.append(shape(item, top[item.lane] + item.row * ROW, `${clip}-hatch`));
-    for (const lane of Object.keys(PLACES)) inner.append(names(own.filter((item) => item.lane === lane), lane === "outside" ? top.outside - 5 : bottom + 10, lane === "outside"));
-    for (const signal of track.signals) {
+    for (const lane of LANES) inner.append(names(own.filter((item) => item.lane === lane), lane === "outside" ? top.outside - 5 : bottom + 10, lane === "outside"));
+    for (const [number, signal] of track.signals.entries()) {
       inner.append(
         svg("line", { x1: x(signal.at), y1: top.inside - GAP, x2: x(signal.arrives), y2: top.inside - 1, className: "arrow", "marker-end": `url(#${clip}-head)` }),
-        svg("text", { x: x(signal.at) + 6, y: top.inside - GAP + 13, className: "faint halo" }, signal.what),
+        svg("text", { x: x(signal.at) + 6, y: top.inside - GAP + 12 + number * 13, className: "faint halo" }, signal.what),
       );
     }
     const exec = track.bars.find((bar) => bar.kind === "exec");
     if (exec) {
-      const at = x(exec.at + exec.took);
-      inner.append(svg("line", { x1: at, x2: at, y1: 36, y2: bottom + 14, className: "exec" }), svg("text", { x: at - 4, y: top.outside - 8, className: "exec-name halo" }, "the program runs ▸"));
+      const at = x(exec.at + exec.took), right = at > GUTTER + 140;
+      inner.append(svg("line", { x1: at, x2: at, y1: 16, y2: bottom + 14, className: "exec" }), svg("text", { x: right ? at - 4 : at + 4, y: 30, className: right ? "exec-name right halo" : "exec-name halo" }, "the program runs ▸"));
     }
     picture.append(inner);
-    return picture;
+    return h("div", {}, said, picture);
   }
 
   function shape(item, y, hatch) {
@@ -153,7 +154,7 @@ function render({ model, el }) {
       const middle = x(item.at + item.took / 2);
       if (middle < GUTTER || fits(item, item.took * scale()) || taken.some((other) => Math.abs(other - middle) < APART)) continue;
       taken.push(middle);
-      group.append(svg("text", { x: middle, y, transform: `rotate(${up ? -42 : 42} ${middle} ${y})` }, item.name));
+      group.append(svg("text", { x: middle, y, transform: `rotate(${up ? -42 : 42} ${middle} ${y})` }, item.name.length > LONG ? `${item.name.slice(0, LONG)}…` : item.name));
     }
     return group;
   }
