@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 #: Module and name of a type → module and name of its picture.
 PICTURES = {
     ("sandbox.stepper", "Stepper"): ("stepper", "StepperView"),
+    ("sandbox.timelines", "Timeline"): ("timeline", "TimelinePicture"),
 }
 
 

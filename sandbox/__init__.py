@@ -16,19 +16,22 @@ if TYPE_CHECKING:
     from .errors import InvalidOption, KernelRefused, NotFound, NotPossibleHere, SandboxError
     from .job import Job, Result
     from .listing import Info, containers, ledger
+    from .runc import record_runc
     from .spec import Spec
     from .stages import Stage
     from .starting import Kept, plan, run, spawn, spec_for
     from .stepper import Stepper
+    from .timelines import Timeline, Track, timeline
+    from .trace import Trace
 
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Console": "console", "Container": "container", "launch": "container", "InvalidOption": "errors",
-    "KernelRefused": "errors", "NotFound": "errors", "NotPossibleHere": "errors", "SandboxError": "errors", "Job": "job",
-    "Result": "job", "Info": "listing", "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting",
-    "Stage": "stages", "Stepper": "stepper", "plan": "starting", "run": "starting", "spawn": "starting",
-    "spec_for": "starting",
+    "Console": "console", "Container": "container", "launch": "container", "InvalidOption": "errors", "KernelRefused":
+    "errors", "NotFound": "errors", "NotPossibleHere": "errors", "SandboxError": "errors", "Job": "job", "Result": "job",
+    "Info": "listing", "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting", "Stage": "stages",
+    "Stepper": "stepper", "Timeline": "timelines", "Track": "timelines", "Trace": "trace", "plan": "starting", "record_runc":
+    "runc", "run": "starting", "spawn": "starting", "spec_for": "starting", "timeline": "timelines",
 }  # fmt: skip
 
 #: Modules that are handed on whole.
@@ -36,8 +39,8 @@ _ROOMS = ("console", "host", "lxc", "options", "terminal", "values")
 
 __all__ = [
     "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NotFound", "NotPossibleHere", "Result",
-    "SandboxError", "Spec", "Stage", "Stepper", "console", "containers", "host", "launch", "ledger", "lxc", "options", "plan",
-    "run", "spawn", "spec_for", "terminal", "values",
+    "SandboxError", "Spec", "Stage", "Stepper", "Timeline", "Trace", "Track", "console", "containers", "host", "launch",
+    "ledger", "lxc", "options", "plan", "record_runc", "run", "spawn", "spec_for", "terminal", "timeline", "values",
 ]  # fmt: skip
 
 
