@@ -11,6 +11,7 @@ cgroups(7), cgroup_namespaces(7), Documentation/admin-guide/cgroup-v2.rst and cg
 from .delegation import DelegateCgroups, MountCgroups
 from .ground import here, prepare, release
 from .group import (
+    Reader,
     Usage,
     beside,
     control_file,
@@ -31,7 +32,7 @@ from .steps import JoinCgroups, MakeCgroups, OpenCgroups, SetLimits
 
 __all__ = [
     "ROOM", "SYSTEM", "UNIFIED", "DelegateCgroups", "Directories", "JoinCgroups", "Layout", "MakeCgroups", "MountCgroups",
-    "OpenCgroups", "Place", "SetLimits", "Usage", "beside", "control_file", "events", "events_file", "freeze", "frozen",
-    "glance", "here", "kill", "oom_kills", "place", "prepare", "processes", "read_layout", "release", "remove", "thaw",
-    "usage",
+    "OpenCgroups", "Place", "Reader", "SetLimits", "Usage", "beside", "control_file", "events", "events_file", "freeze",
+    "frozen", "glance", "here", "kill", "oom_kills", "place", "prepare", "processes", "read_layout", "release", "remove",
+    "thaw", "usage",
 ]  # fmt: skip
