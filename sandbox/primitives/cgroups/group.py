@@ -72,6 +72,7 @@ class Reader:
     """Reads one group again and again, its files kept open. Close it at the end."""
 
     def __init__(self, directories: Directories) -> None:
+        knobs.may_hold_many()
         held = {path: knobs.Held(path) for path in distinct(directories)}
         drivers = {path: driver(directories, path) for path in held}
         self._held = list(held.values())

@@ -2,7 +2,9 @@
 
 import errno
 import fcntl
+import functools
 import os
+import resource
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 from ...linux import files
 from ...linux.syscalls import SyscallError, note
 
+#: So many files may be open: of about 900 groups.
+_HELD = 1 << 14
 #: Numbers of descriptors below this one are left to others.
 _SELECTABLE = 1024
 # No file of a group is longer; the kernel makes it anew for each read from the beginning. seq_file
@@ -28,7 +32,10 @@ class Held(str):
         """The text of one file, as `text` gives it."""
         fd = self.files.get(name)
         if fd is None:
-            fd = self.files[name] = self._open(name)
+            try:
+                fd = self.files[name] = self._open(name)
+            except OSError:  # EMFILE, EINVAL: we may hold no more
+                return text(str(self), name)
         try:
             return os.pread(fd, _ENOUGH, 0).decode() if fd >= 0 else ""
         except OSError:  # ENODEV: the group is gone
@@ -50,6 +57,14 @@ class Held(str):
             if fd >= 0:
                 os.close(fd)
         self.files.clear()
+
+
+@functools.cache
+def may_hold_many() -> None:
+    """Let this process have more files open, as far as it may: 17 for each group that is watched. getrlimit(2)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < _HELD:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(_HELD, hard), hard))
 
 
 def text(directory: str, name: str) -> str:
