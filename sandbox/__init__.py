@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # `typing` itself would take as long as half of Python's 
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import console, host, loads, lxc, options, sampling, terminal, values
+    from . import columns, console, host, loads, lxc, options, sampling, terminal, values
     from .console import Console
     from .container import Container, launch
     from .errors import InvalidOption, KernelRefused, NotFound, NotPossibleHere, SandboxError
@@ -33,11 +33,11 @@ _WHERE = {
 }  # fmt: skip
 
 #: Modules that are handed on whole.
-_ROOMS = ("console", "host", "loads", "lxc", "options", "sampling", "terminal", "values")
+_ROOMS = ("columns", "console", "host", "loads", "lxc", "options", "sampling", "terminal", "values")
 
 __all__ = [
     "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NotFound", "NotPossibleHere", "Result",
-    "Sampler", "SandboxError", "Spec", "Stage", "Stepper", "console", "containers", "host", "launch", "ledger", "loads", "lxc",
+    "Sampler", "SandboxError", "Spec", "Stage", "Stepper", "columns", "console", "containers", "host", "launch", "ledger", "loads", "lxc",
     "options", "plan", "run", "sampling", "spawn", "spec_for", "terminal", "values",
 ]  # fmt: skip
 
