@@ -14,6 +14,7 @@ from . import showing
 from .card import show_error
 from .container_magic import Session
 from .lxc_magics import container_logs, lxc
+from .timeline_magic import timeline
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -48,6 +49,7 @@ def line_magics() -> dict[str, Callable[..., None]]:
         "cgroups": cgroups,
         "container_logs": container_logs,
         "sandbox": shell_command,
+        "timeline": timeline,
         **{name.replace("-", "_"): _lxc(name) for name in sandbox.lxc.commands.COMMANDS},
     }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PICTURES = {
     ("sandbox.sampling", "Sampler"): ("cgroups", "CgroupsView"),
     ("sandbox.stepper", "Stepper"): ("stepper", "StepperView"),
+    ("sandbox.timelines", "Timeline"): ("timeline", "TimelinePicture"),
 }
 
 

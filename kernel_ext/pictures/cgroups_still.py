@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"
 MIB = 1 << 20
+MARKED = ("oom", "refused", "limit", "frozen")
 #: So many containers have a row, and so many moments of each are drawn.
 MOST, POINTS = 12, 600
 
@@ -55,12 +56,6 @@ def _row(row: Any, history: "History", sampler: "Sampler") -> None:
         axes.tick_params(labelsize=7)
         axes.set_ylim(bottom=0)
         for event in sampler.events:
-            if (
-                event.name == history.name
-                and event.kind in ("oom", "refused", "limit", "frozen")
-                and at
-                and event.at - last >= at[0]
-            ):
-                axes.axvline(
-                    event.at - last, color=RED if event.kind in ("oom", "refused") else "grey", linewidth=0.8, alpha=0.7
-                )
+            if event.name == history.name and event.kind in MARKED and at and event.at - last >= at[0]:
+                colour = RED if event.kind in ("oom", "refused") else "grey"
+                axes.axvline(event.at - last, color=colour, linewidth=0.8, alpha=0.7)
