@@ -205,6 +205,8 @@ WRONG = {
     ("02_lxc", "exercise-2"): "lxc('lxc-create -t busybox -n pluto')\nlxc('lxc-start -n pluto')",
     ("02_lxc", "exercise-3"): "lxc('lxc-snapshot -n broken -r snap0')\n"
     "(SHELF / 'broken/rootfs/root/diary').unlink()\nlxc('lxc-start -n broken')",
+    ("06_chroot-pivot", "exercise-1"): "job = prison.spawn('exec chroot /srv/jail sleep 12345')",
+    ("06_chroot-pivot", "exercise-2"): "puzzle.skip('SetCapabilities')\npuzzle.skip('InstallSeccomp')\npuzzle.run()",
     ("12_network", "exercise-1"): "on('host', f'ip link set {link} up')",
     ("12_network", "exercise-2"): "on('host', f'sandbox run -d --name door -p 9090:80 {SERVE}')",
     ("12_network", "exercise-3"): "for name in ('front', 'back'):\n"
@@ -224,6 +226,10 @@ def tidy_up():
             sandbox.Container(each.name).destroy(force=True)
         if each.name == "broken" and each.pid:
             sandbox.Container(each.name).kill()
+    if "shuffled" in globals():  # lesson 06
+        prison.exec("killall sleep")
+        puzzle.reset()
+        globals()["puzzle"] = shuffled()
     if "forget" in globals():  # lesson 12 has a shelf of its own
         forget("door", "front", "back", "inner")
 """
