@@ -14,8 +14,8 @@ from tests.conftest import REPOSITORY
 
 #: The floor of each room (a module, or a folder with all in it). A room imports nothing from above its own floor.
 FLOORS = {
-    "sandbox.linux": 1, "sandbox.errors": 1, "sandbox.columns": 2, "sandbox.immutable": 1, "sandbox.trace": 1, "sandbox.events": 1,
-    "sandbox.step": 1, "sandbox.spec": 1,
+    "sandbox.linux": 1, "sandbox.errors": 1, "sandbox.immutable": 1, "sandbox.trace": 1, "sandbox.events": 1,
+    "sandbox.step": 1, "sandbox.spec": 1, "sandbox.columns": 2,
     "sandbox.primitives": 2, "sandbox.disk": 2, "sandbox.disk_copy": 2, "sandbox.dependents": 2, "sandbox.host": 2,
     "sandbox.host_trials": 2, "sandbox.host_causes": 2,
     "sandbox.lanes": 3, "sandbox.plans": 3, "sandbox.cabling": 3, "sandbox.options": 3, "sandbox.store": 3, "sandbox.home": 3,
