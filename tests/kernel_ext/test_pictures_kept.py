@@ -76,8 +76,6 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         for cell in (SETUP, RUN, PICTURE):
             opened.run(cell)
         opened.output(PICTURE).locator(".sandbox-timeline [data-item]").first.wait_for(timeout=20_000)
-        print(opened.wrong)
-        assert opened.wrong == []
         yield opened
 
 
@@ -122,11 +120,9 @@ def test_opened_without_a_kernel_the_still_is_there(book: Lab, trusted: bool) ->
     book.save()
     page = book.copy("trusted" if trusted else "downloaded", trusted=trusted)
     area = page.locator(".jp-Notebook .jp-CodeCell").nth(PICTURE).locator(".jp-Cell-outputArea")
+    area.evaluate("area => area.scrollIntoView()")  # what is far away is not drawn at all
     until(lambda: seen(area) == "still", "the still should be seen")
-    page.screenshot(path=f"/tmp/shots/kept-{trusted}.png")
-    open("/tmp/shots/kept.html", "w").write(area.inner_html()[:300] + "....." + area.inner_html()[-3000:])
     until(lambda: "until the program ran" in area.inner_text(), "its description should be there")
-    page.screenshot(path=f"/tmp/shots/kept-{trusted}.png")
     page.close()
 
 
@@ -151,8 +147,6 @@ def test_notebook_7_shows_it_too(book: Lab, tmp_path: Path) -> None:
         for cell in (SETUP, RUN, PICTURE):
             opened.run(cell)
         until(lambda: seen(opened.output(PICTURE)) == "alive", "it should live")
-        print(opened.wrong)
-        assert opened.wrong == []
 
 
 @pytest.fixture(params=["the newest", "7.3.0", "6.31.0"])
