@@ -129,6 +129,18 @@ def unfreeze(launcher: Launcher, message: Message, fds: list[int], client: socke
     return {"event": "done"}
 
 
+def update(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message:
+    """Note that a container has other limits now: for whoever asks, for its record, and for its next start after a reboot."""
+    run = find(launcher, message)
+    limits, known = message["limits"], run.request
+    known["spec"]["resources"].update(limits)
+    for step in known["plan"]["outside"] if run.system and "plan" in known else ():
+        if step["step"] == "SetLimits":
+            step.update(limits)
+    launcher.ledger.add(run.name, {key: known[key] for key in (("spec", "plan") if run.system else ("spec",)) if key in known})
+    return {"event": "done"}
+
+
 def wait(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message | None:
     """Answer when it ends; at once, if it has."""
     if run := launcher.runs.get(message["name"]):
@@ -177,5 +189,5 @@ def detach(launcher: Launcher, message: Message, fds: list[int], client: socket.
 
 HANDLERS: dict[str, Handler] = {
     "hello": hello, "settle": settle, "end": end, "start": start, "step": step, "signal": send_signal, "stop": stop,
-    "freeze": freeze, "unfreeze": unfreeze, "wait": wait, "attach": attach, "detach": detach,
+    "freeze": freeze, "unfreeze": unfreeze, "update": update, "wait": wait, "attach": attach, "detach": detach,
 }  # fmt: skip
