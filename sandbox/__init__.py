@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .errors import InvalidOption, KernelRefused, NotFound, NotPossibleHere, SandboxError
     from .job import Job, Result
     from .listing import Info, containers, ledger
+    from .maps.namespaces import NamespaceMap, namespaces
+    from .maps.networks import NetworkMap, network_map
     from .spec import Spec
     from .starting import Kept, plan, run, spawn, spec_for
     from .stepper import Stepper
@@ -25,7 +27,8 @@ __version__ = "0.1.0"
 _WHERE = {
     "Console": "console", "Container": "container", "launch": "container", "InvalidOption": "errors",
     "KernelRefused": "errors", "NotFound": "errors", "NotPossibleHere": "errors", "SandboxError": "errors", "Job": "job",
-    "Result": "job", "Info": "listing", "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting",
+    "Result": "job", "Info": "listing", "containers": "listing", "ledger": "listing", "NamespaceMap": "maps.namespaces",
+    "namespaces": "maps.namespaces", "NetworkMap": "maps.networks", "network_map": "maps.networks", "Spec": "spec", "Kept": "starting",
     "Stepper": "stepper", "plan": "starting", "run": "starting", "spawn": "starting", "spec_for": "starting",
 }  # fmt: skip
 
@@ -33,8 +36,8 @@ _WHERE = {
 _ROOMS = ("console", "host", "lxc", "options", "terminal", "values")
 
 __all__ = [
-    "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NotFound", "NotPossibleHere", "Result",
-    "SandboxError", "Spec", "Stepper", "console", "containers", "host", "launch", "ledger", "lxc", "options", "plan", "run",
+    "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NamespaceMap", "NetworkMap", "NotFound",
+    "NotPossibleHere", "Result", "SandboxError", "Spec", "Stepper", "console", "containers", "host", "launch", "ledger", "lxc", "namespaces", "network_map", "options", "plan", "run",
     "spawn", "spec_for", "terminal", "values",
 ]  # fmt: skip
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from .. import tables
 from ..errors import NotPossibleHere, plain
 from .words import JSON, NAME, OURS, arg, command, flag
 
@@ -58,11 +59,7 @@ def _age(begun: float) -> str:
 
 
 def _table(rows: list[tuple[str, ...]]) -> None:
-    """Columns as wide as they must be."""
-    cells = [[plain(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(*tables.lines(rows), sep="\n")
 
 
 @command("show all that is known of one container", JSON, NAME)
