@@ -26,7 +26,9 @@ class Asked:
     plan: bool = False
     trace: bool = False
     calls: bool = False
+    timeline: bool = False
     check: bool = False
+    step: bool = False
     keep: bool = False
     detach: bool = False
     help: bool = False
@@ -47,8 +49,10 @@ def _parser() -> Parser:
     cell.add_argument("--check", action="store_true", help="the cell fails where the script does")
     cell.add_argument("--output-limit", dest="limit", metavar="SIZE", help="how much output the cell shows (default 1m)")
     cell.add_argument("--plan", action="store_true", help="print the plan, and run nothing")
+    cell.add_argument("--step", action="store_true", help="make it step by step: the step debugger, which waits for nobody")
     cell.add_argument("--trace", action="store_true", help="print the steps that were made, with their times")
     cell.add_argument("--calls", action="store_true", help="the same, with the system calls of each step")
+    cell.add_argument("--timeline", action="store_true", help="draw the steps to scale; with --calls, the calls in them")
     cell.add_argument("--without", action="append", metavar="STEP", help="leave out a step, and see what breaks; repeatable")
     return parser
 
@@ -75,7 +79,9 @@ def parse(line: str) -> Asked:
         plan=found.plan,
         trace=found.trace,
         calls=found.calls,
+        timeline=found.timeline,
         check=found.check,
+        step=found.step,
         help=found.help,
     )
     _refuse_contradictions(asked, bool(words))
@@ -89,6 +95,13 @@ def _refuse_contradictions(asked: Asked, image: bool) -> None:
     for other, is_given in others.items():
         if asked.inside is not None and is_given:
             raise InvalidOption(f"--in and {other} exclude each other", condition=f"{asked.inside} runs already")
+    if asked.step:
+        others = {"--in": asked.inside is not None, "--bg": asked.detach, "--keep": asked.keep, "--plan": asked.plan,
+                  "--trace": asked.trace, "--calls": asked.calls, "--without": bool(asked.without),
+                  "--stdin": asked.stdin is not None, "--check": asked.check}  # fmt: skip
+        for other, is_given in others.items():
+            if is_given:
+                raise InvalidOption(f"--step and {other} exclude each other", condition="the step debugger shows and does all")
     if asked.detach:
         for name, is_given in (("--stdin", asked.stdin is not None), ("--check", asked.check)):
             if is_given:

@@ -8,6 +8,8 @@ import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from IPython.display import display
+
 import sandbox
 from sandbox import InvalidOption, SandboxError
 
@@ -30,13 +32,17 @@ class Failed(SandboxError):
 
 @dataclass
 class Session:
-    """What the magics of one kernel know: the shell, the last container, and the warnings that were shown."""
+    """What the magics of one kernel know: the shell, the last container and run, and the warnings that were shown."""
 
     shell: "InteractiveShell"
     last: str = ""
+    #: What the last run did.
+    trace: "sandbox.Trace | None" = None
     warned: set[str] = field(default_factory=set)
     #: Consoles that are open in this notebook, by what they are taken for.
     consoles: "dict[tuple[str, ...], View]" = field(default_factory=dict)
+    #: Step debuggers, by the cell that began them.
+    steppers: "dict[str, sandbox.Stepper]" = field(default_factory=dict)
 
     @property
     def in_notebook(self) -> bool:
@@ -73,6 +79,8 @@ class Session:
             return None
         if not cell.strip():
             raise InvalidOption("the cell has no script", cure="write the commands below the line with %%container")
+        if asked.step:
+            return self._step(asked, cell)
         if asked.detach and not asked.plan:
             return self._launch(asked, cell)
         if asked.plan:
@@ -85,6 +93,14 @@ class Session:
         plan = sandbox.plan(sandbox.spec_for(asked.image, script, **asked.options), without=asked.without)
         print(visible(str(plan)))
         self._keep(asked, plan)
+
+    def _step(self, asked: "Asked", script: str) -> object:
+        """The step debugger. The one of an earlier run of the same cell is undone."""
+        if earlier := self.steppers.pop(self.cell, None):
+            earlier.reset()
+        self.steppers[self.cell] = stepper = sandbox.Stepper(asked.image, script, **asked.options)
+        self._keep(asked, stepper)
+        return stepper
 
     def _launch(self, asked: "Asked", script: str) -> object:
         container, trace = sandbox.launch(
@@ -136,8 +152,11 @@ class Session:
         if asked.out is not None:
             self.shell.user_ns[asked.out] = value
 
-    def _show_trace(self, asked: "Asked", trace: object) -> None:
-        if asked.trace or asked.calls:
+    def _show_trace(self, asked: "Asked", trace: "sandbox.Trace") -> None:
+        self.trace = trace
+        if asked.timeline:
+            display(sandbox.timeline(trace, labels=("this run",)))  # type: ignore[no-untyped-call]
+        elif asked.trace or asked.calls:
             print(visible(str(trace)))
 
 

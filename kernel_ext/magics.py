@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import sandbox
 from sandbox import SandboxError
 
+from . import showing
 from .card import show_error
 from .container_magic import Session
 from .lxc_magics import container_logs, lxc
+from .timeline_magic import timeline
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -35,6 +37,7 @@ def register(shell: "InteractiveShell") -> None:
         magic = functools.partial(command, session)
         magic.__doc__ = command.__doc__
         add(magic, "line_cell" if name in WITH_A_CELL else "line", name)
+    showing.register(shell)
     shell.input_transformers_cleanup.append(_even_without_a_body)
     shell.set_custom_exc((SandboxError,), show_error)  # type: ignore[no-untyped-call]
 
@@ -44,6 +47,7 @@ def line_magics() -> dict[str, Callable[..., None]]:
     return {
         "container_logs": container_logs,
         "sandbox": shell_command,
+        "timeline": timeline,
         **{name.replace("-", "_"): _lxc(name) for name in sandbox.lxc.commands.COMMANDS},
     }
 
@@ -71,6 +75,7 @@ def unregister(shell: "InteractiveShell") -> None:
     for name in line_magics():
         magics["line"].pop(name, None)
         magics["cell"].pop(name, None)
+    showing.unregister(shell)
     if _even_without_a_body in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.remove(_even_without_a_body)
     shell.set_custom_exc((), None)  # type: ignore[no-untyped-call]

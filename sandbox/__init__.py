@@ -18,27 +18,34 @@ if TYPE_CHECKING:
     from .listing import Info, containers, ledger
     from .maps.namespaces import NamespaceMap, namespaces
     from .maps.networks import NetworkMap, network_map
+    from .runc import record_runc
     from .spec import Spec
+    from .stages import Stage
     from .starting import Kept, plan, run, spawn, spec_for
     from .stepper import Stepper
+    from .timelines import Timeline, Track, timeline
+    from .trace import Trace
 
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Console": "console", "Container": "container", "launch": "container", "InvalidOption": "errors",
-    "KernelRefused": "errors", "NotFound": "errors", "NotPossibleHere": "errors", "SandboxError": "errors", "Job": "job",
-    "Result": "job", "Info": "listing", "containers": "listing", "ledger": "listing", "NamespaceMap": "maps.namespaces",
-    "namespaces": "maps.namespaces", "NetworkMap": "maps.networks", "network_map": "maps.networks", "Spec": "spec", "Kept": "starting",
-    "Stepper": "stepper", "plan": "starting", "run": "starting", "spawn": "starting", "spec_for": "starting",
+    "Console": "console", "Container": "container", "launch": "container", "InvalidOption": "errors", "KernelRefused":
+    "errors", "NotFound": "errors", "NotPossibleHere": "errors", "SandboxError": "errors", "Job": "job", "Result": "job",
+    "Info": "listing", "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting", "Stage": "stages",
+    "Stepper": "stepper", "Timeline": "timelines", "Track": "timelines", "Trace": "trace", "plan": "starting", "record_runc":
+    "runc", "run": "starting", "spawn": "starting", "spec_for": "starting", "timeline": "timelines",
+    "NamespaceMap": "maps.namespaces", "namespaces": "maps.namespaces", "NetworkMap": "maps.networks",
+    "network_map": "maps.networks",
 }  # fmt: skip
 
 #: Modules that are handed on whole.
 _ROOMS = ("console", "host", "lxc", "options", "terminal", "values")
 
 __all__ = [
-    "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NamespaceMap", "NetworkMap", "NotFound",
-    "NotPossibleHere", "Result", "SandboxError", "Spec", "Stepper", "console", "containers", "host", "launch", "ledger", "lxc", "namespaces", "network_map", "options", "plan", "run",
-    "spawn", "spec_for", "terminal", "values",
+    "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NamespaceMap", "NetworkMap",
+    "NotFound", "NotPossibleHere", "Result", "SandboxError", "Spec", "Stage", "Stepper", "Timeline", "Trace", "Track",
+    "console", "containers", "host", "launch", "ledger", "lxc", "namespaces", "network_map", "options", "plan",
+    "record_runc", "run", "spawn", "spec_for", "terminal", "timeline", "values",
 ]  # fmt: skip
 
 

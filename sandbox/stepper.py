@@ -8,7 +8,8 @@ s.run()                  the rest; the Result of the program
 s.reset()                everything is undone, and it begins again
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +34,7 @@ class _Job(Job):
     def __init__(self, *words: Any, **named: Any) -> None:
         self.stepped: list[dict[str, Any]] = []
         self.pieces: list[tuple[str, bytes]] = []  # what the program wrote while a step was waited for
+        self.interrupted = False
         super().__init__(*words, **named)
 
     def _take_in(self, message: dict[str, Any], fds: list[int]) -> None:
@@ -48,7 +50,13 @@ class _Job(Job):
         with suppress(BrokenPipeError):  # the launcher was killed: `poll` finds out what became of it
             protocol.send(self._wire, {**message, "name": self.name})
         while not self.stepped and not self.done:
-            self.pieces += self.poll(1.0)
+            try:
+                self.pieces += self.poll(1.0)
+            except KeyboardInterrupt:  # a step is made or not: first hear which. Whoever insists ends it all
+                if self.interrupted:
+                    self.abandon()
+                    raise
+                self.interrupted = True
         if self.stepped:
             return self.stepped.pop()
         raise self.failure or LauncherLost("it ended before its program began", condition=self.result().reason, cure="reset")
@@ -63,7 +71,8 @@ class Stepper:
     def __init__(self, image: str | Spec, command: Sequence[str] | str | None = None, **options: Any) -> None:
         self.home, self.spec, self._log = place(image, command, False, options)
         self._job: _Job | None = None
-        self._plan = Plan((), ())
+        self._lock = threading.RLock()  # a notebook's cell and its picture may both step
+        self.followers: list[Callable[[], object]] = []  # called after each change
         self.stages: list[Stage] = []
         self.result: Result | None = None
         self._kept = Kept()
@@ -72,8 +81,7 @@ class Stepper:
     def _begin(self) -> None:
         """Compile the plan anew: what it found on the machine may be different now."""
         self._message = {**request(self.spec, How(calls=True), self.home, foreground=True, log=self._log), "stepped": True}
-        self._plan = Plan.from_json(self._message["plan"])
-        self.stages = order(self._plan)
+        self.stages = order(Plan.from_json(self._message["plan"]))
         self._facts: Facts = {}
         self.result, self._kept = None, Kept()
 
@@ -159,19 +167,23 @@ class Stepper:
         stage = self.upcoming if which is None else self.stage(which)
         if stage is None:
             raise WrongState("all steps are made", cure="reset, to begin again")
-        self._may_change(stage)
-        stage.state = SKIPPED
+        with self._lock:
+            self._may_change(stage)
+            stage.state = SKIPPED
+        self._tell()
         return stage
 
     def move(self, which: str | int, before: str | int) -> None:
         """Make a step at another time: just before that one, which must not be done yet."""
         stage, goal = self.stage(which), self.stage(before)
-        self._may_change(stage)
-        if goal.state == DONE:
-            raise WrongState(f"{goal.name} is done already", cure="reset, to begin again")
-        if stage is not goal:
-            self.stages.remove(stage)
-            self.stages.insert(self.stages.index(goal), stage)
+        with self._lock:
+            self._may_change(stage)
+            if goal.state == DONE:
+                raise WrongState(f"{goal.name} is done already", cure="reset, to begin again")
+            if stage is not goal:
+                self.stages.remove(stage)
+                self.stages.insert(self.stages.index(goal), stage)
+        self._tell()
 
     def run(self) -> Result:
         """Make the rest, and wait until the program ends. Raises the refusal of a step that is not made.
@@ -188,24 +200,26 @@ class Stepper:
 
     def poll(self, seconds: float = 0.0) -> list[tuple[str, bytes]]:
         """What its program wrote within that time, once it runs. When that has ended, `result` is there."""
-        if self._job is None or self.result:
-            return []
-        pieces, self._job.pieces = self._job.pieces, []
-        pieces += self._job.poll(0.0 if pieces else seconds)
-        for stream, data in pieces:
-            self._kept.add(stream, data)
-        if self._job.done and self.upcoming is None:
-            self.result = self._job.result(*self._kept.streams())
+        with self._lock:
+            if self._job is None or self.result:
+                return []
+            pieces, self._job.pieces = self._job.pieces, []
+            pieces += self._job.poll(0.0 if pieces else seconds)
+            for stream, data in pieces:
+                self._kept.add(stream, data)
+            if self._job.done and self.upcoming is None:
+                self.result = self._job.result(*self._kept.streams())
         return pieces
 
     def reset(self) -> None:
         """Undo everything that was made so far, and begin again. The ledger is empty of it when this returns."""
-        if self._job:
-            if not self._job.done:
+        with self._lock:
+            if self._job:
                 self._job.abandon()
-            client.ask(self.home, {"do": "settle"})
-            self._job = None
-        self._begin()
+                client.ask(self.home, {"do": "settle"})
+                self._job = None
+            self._begin()
+        self._tell()
 
     def __enter__(self) -> Self:
         return self
@@ -227,8 +241,21 @@ class Stepper:
                 cure="drop --userns host and --share user",
             )
 
+    def _tell(self) -> None:
+        for follower in self.followers:
+            follower()
+
     def _make(self, stage: Stage) -> None:
         """Make one step, and look at what it changed."""
+        with self._lock:
+            if stage.state != DONE:  # somebody else was quicker
+                self._ask(stage)
+        self._tell()
+        if self._job and self._job.interrupted:
+            self._job.interrupted = False
+            raise KeyboardInterrupt
+
+    def _ask(self, stage: Stage) -> None:
         if self._job is None:
             self._job = _Job(self.home, self._message, self.spec)
             self._launcher = int(client.ask(self.home, {"do": "hello"})[0]["pid"])

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 JS = Path(__file__).parent / "js"
 #: So many frames may be on their way before the page has answered for the first of them.
 AHEAD = 3
+#: Seconds without a change after which the still picture is made anew.
+QUIET = 1.0
 #: Seconds after which a page that does not answer is sent another frame, to see whether it is back.
 PROBE = 5.0
 
@@ -56,6 +58,7 @@ class Picture(anywidget.AnyWidget):
         super().__init__(**traits)
         self._place = f"sandbox-{os.urandom(8).hex()}"
         self._shown = False
+        self._changes = 0  # how often the still picture was out of date
         self._frames = threading.Lock()
         self._sent = self._seen = 0  # frames, and those that a page has answered for
         self._last = 0.0  # when the last frame went
@@ -102,9 +105,20 @@ class Picture(anywidget.AnyWidget):
         display({**data, "text/plain": repr(self)}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
 
     def refresh(self) -> None:
-        """Make the still picture anew: it shows what is to be seen now."""
+        """Make the still picture anew, when nothing has changed for a moment."""
         if self._shown:
-            publish_display_data(self._still(), transient={"display_id": self._place}, update=True)  # type: ignore[no-untyped-call]
+            self._changes += 1
+            number = self._changes
+            ticker.later(QUIET, lambda: self._redraw(number))
+
+    def _redraw(self, number: int) -> None:
+        """Do it, unless it is out of date again."""
+        if number == self._changes:
+            # Not in the ticker's thread: it takes as long as many frames. No daemon: who draws must not be torn off at exit.
+            threading.Thread(target=self._replace, name=f"still of {self.title}").start()
+
+    def _replace(self) -> None:
+        publish_display_data(self._still(), transient={"display_id": self._place}, update=True)  # type: ignore[no-untyped-call]
 
     def _still(self) -> dict[str, str]:
         drawn = io.BytesIO()

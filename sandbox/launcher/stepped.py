@@ -6,6 +6,7 @@ whoever steps goes away, the leash ends, and the child with it.
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ..errors import InvalidOption, WrongState
@@ -44,7 +45,8 @@ class Stepped(Run):
             if not self.born:
                 raise WrongState("nobody is there yet to make a step inside", cure="Clone comes before all of them")
             self.answer = answer
-            protocol.send(self.leash, {"step": number})
+            with suppress(BrokenPipeError):  # it was killed just now: who waits is told of its end
+                protocol.send(self.leash, {"step": number})
             return
         if not 0 <= number < len(self.outside):
             raise InvalidOption(f"the plan has no step {number} outside")

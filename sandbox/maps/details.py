@@ -105,9 +105,9 @@ def _map(pid: int, kind: str) -> Iterator[str]:
         elif size == 1:
             yield f"{word} {inside} inside is {word} {outside} here"
         else:
-            yield f"{word}s {inside}–{inside + size - 1} inside are {outside}–{outside + size - 1} here"
+            yield f"{word}s {inside}-{inside + size - 1} inside are {outside}-{outside + size - 1} here"
     if not rows:
         yield f"no {word} is mapped: everybody inside is nobody"
-    for inside, outside, size in rows:
+    for inside, outside, _ in rows:
         if inside == 0 and outside:
             yield f"so root inside is {word} {outside} here, and no more than that"

@@ -13,6 +13,7 @@ from ..immutable import immutable
 from ..launcher.ledger import UNBORN
 from ..linux import files
 from ..listing import running
+from ..primitives import capabilities
 from ..primitives.namespaces_kin import NESTED, Kin, kin
 from . import details, processes
 from .processes import NAMES, Shape
@@ -142,7 +143,7 @@ class NamespaceMap:
             names = ", ".join(row.name for row in self.members(id)[:3]) or "no process that we see"
             told = f"{stem}{id}  {names}"
             if kind == "user":
-                kinds = " ".join(f"{other}×{owned[id, other]}" for other in NAMES if owned[id, other])
+                kinds = ", ".join(f"{owned[id, other]} {other}" for other in NAMES if owned[id, other])
                 told += f"; owns {kinds}" if kinds else "; owns nothing else"
             lines.append(plain(told) + _more(len(children.get(id, ())) - MANY))
         return lines
@@ -198,11 +199,22 @@ def _process(pid: int) -> Row:
         return Row(f"{processes.called(pid)} (pid {pid})", "process", (pid,), processes.shape(pid))
     except PermissionError:
         raise NotPossibleHere(
-            f"the namespaces of process {pid} may not be seen", condition="it is another user's, or has more rights than we",
-            cure="ask as root: sudo sandbox namespaces --pid …",
+            f"the namespaces of process {pid} may not be seen", condition=_why_unseen(pid),
+            cure="ask as who may trace it: see ptrace(2), access mode checking",
         ) from None  # fmt: skip
     except OSError:
         raise NotFound(f"there is no process {pid}", cure="ps -e lists them") from None
+
+
+def _why_unseen(pid: int) -> str:
+    """What somebody else's process has that we have not."""
+    with suppress(OSError):
+        theirs, ours = capabilities.read(pid)["CapPrm"], capabilities.read()["CapPrm"]
+        uid = files.status(pid)["Uid"].split()[0]
+        if uid != files.status()["Uid"].split()[0]:
+            return f"it is user {uid}'s"
+        return f"it has more rights than we: {', '.join(sorted(set(theirs) - set(ours)))}"
+    return "nothing of it may be read"
 
 
 def _containers(found: processes.Scan, host: Shape, ours: dict[str, int]) -> Iterable[Row]:

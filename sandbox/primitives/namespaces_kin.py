@@ -13,8 +13,8 @@ NESTED = ("pid", "user")
 
 
 class Kin(NamedTuple):
-    """A namespace by its number, its inode; the user namespace that owns it; the one that it lies in; and, of a user namespace,
-    who made it, as the reader's own knows this user. 0 and None: there is none, or we may not see it."""
+    """A namespace: its number, which is its inode; the user namespace that owns it; the one that it lies in; and, of a user
+    namespace, who made it, as a user of the reader's own. 0 and None: there is none, or we may not see it."""
 
     kind: str
     id: int
@@ -36,13 +36,10 @@ def kin(kind: str, path: str, known: Container[int]) -> Iterator[Kin]:
                 number = os.fstat(fd).st_ino
                 if number in known:
                     continue
-                related = []
-                for question, asked in (("user", c.NS_GET_USERNS), (kind, c.NS_GET_PARENT)):
-                    other = _ask(fd, asked) if asked == c.NS_GET_USERNS or kind in NESTED else -1
-                    related.append(os.fstat(other).st_ino if other >= 0 else 0)
-                    if other >= 0:
-                        waiting.append((question, other))
-                yield Kin(kind, number, *related, _maker(fd) if kind == "user" else None)
+                owner = _ask(fd, c.NS_GET_USERNS)
+                parent = _ask(fd, c.NS_GET_PARENT) if kind in NESTED else -1
+                waiting += [(other, found) for other, found in (("user", owner), (kind, parent)) if found >= 0]
+                yield Kin(kind, number, _number(owner), _number(parent), _maker(fd) if kind == "user" else None)
             finally:
                 os.close(fd)
     finally:
@@ -56,6 +53,10 @@ def _ask(fd: int, question: int) -> int:
         return fcntl.ioctl(fd, question)
     except OSError:
         return -1
+
+
+def _number(fd: int) -> int:
+    return os.fstat(fd).st_ino if fd >= 0 else 0
 
 
 def _maker(fd: int) -> int | None:

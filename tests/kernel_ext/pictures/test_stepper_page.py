@@ -1,0 +1,100 @@
+"""The step debugger in JupyterLab, in a real browser."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.kernel_ext.lab import Lab, lab
+from tests.shell import until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.needs_userns]
+
+CELLS = (
+    "%load_ext kernel_ext\nimport sandbox, time",
+    "%%container busybox --hostname box --step --out s\nhostname",
+    "s.to('PivotRoot')",
+    "s.reset()\nassert sandbox.ledger() == []",
+)
+SETUP, STEP, TO, RESET = range(4)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A notebook with the step debugger; and the errors of its page must be none."""
+    pytest.importorskip("jupyterlab", reason="needs JupyterLab: pip install '.[lab]'")
+    folder = tmp_path_factory.mktemp("stepper")
+    with lab(folder, CELLS, {"SANDBOX_HOME": str(folder / "home")}) as opened:
+        wrong: list[str] = []
+        opened.page.on("pageerror", lambda error: wrong.append(str(error)))
+        opened.page.on("console", lambda message: message.type == "error" and wrong.append(message.text))
+        opened.run(SETUP)
+        yield opened
+        opened.run(RESET)
+        assert "Error" not in opened.output(RESET).inner_text()
+        assert wrong == []
+
+
+@pytest.fixture
+def picture(book: Lab) -> Any:
+    """A step debugger that has not begun."""
+    book.run(STEP)
+    found = book.output(STEP).locator(".sandbox-stepper")
+    found.wait_for(timeout=30_000)
+    return found
+
+
+def marked(picture: Any, state: str) -> int:
+    return int(picture.locator(f".sandbox-step.sandbox-is-{state}").count())
+
+
+def test_buttons_make_steps_and_each_shows_what_it_changed(picture: Any) -> None:
+    for made in range(1, 5):
+        picture.get_by_role("button", name="▸ next").click()
+        until(lambda made=made: marked(picture, "done") == made, "one more step should be made")
+    assert "user namespace" in picture.locator(".sandbox-changes").inner_text()
+    assert "clone3" in picture.locator(".sandbox-calls").inner_text()
+    assert "to undo" in picture.locator(".sandbox-ledger").inner_text()
+    picture.get_by_role("button", name="reset").click()
+    until(lambda: "nothing is left" in picture.locator(".sandbox-ledger").inner_text(), "the ledger should be empty")
+    assert marked(picture, "done") == 0
+
+
+def test_the_keyboard_reaches_everything_and_jupyterlab_hears_nothing_of_it(book: Lab, picture: Any) -> None:
+    cells, keyboard = book.cells, book.page.keyboard
+    picture.locator("[role=listbox]").focus()
+    keyboard.press("n")
+    until(lambda: marked(picture, "done") == 1, "n should make a step")
+    for _ in range(6):
+        keyboard.press("ArrowDown")
+    chosen = picture.locator("[aria-selected=true] .sandbox-name")
+    name = chosen.inner_text()
+    keyboard.press("Alt+ArrowDown")
+    until(lambda: marked(picture, "pending") + marked(picture, "done") == picture.locator(".sandbox-step").count(), "drawn")
+    assert chosen.inner_text() == name
+    keyboard.press("s")
+    until(lambda: marked(picture, "skipped") == 1, "s should leave the step out")
+    keyboard.press("ArrowDown")
+    keyboard.press("Enter")
+    until(lambda: marked(picture, "done") > 3, "Enter should make all steps before it")
+    keyboard.press("d")
+    keyboard.press("d")
+    keyboard.press("0")
+    until(lambda: marked(picture, "done") == 0, "0 should undo all")
+    assert book.cells == cells
+
+
+def test_what_a_cell_does_is_shown_and_run_all_shows_the_output(book: Lab, picture: Any) -> None:
+    book.run(TO)
+    until(lambda: marked(picture, "done") > 20, "the steps of the cell should be shown")
+    picture.get_by_role("button", name="run all").click()
+    until(lambda: "exit code 0" in picture.locator(".sandbox-output").inner_text(), "the program should end")
+    assert picture.locator(".sandbox-output").inner_text().startswith("box\n")
+
+
+def test_the_still_is_in_the_notebook_and_hidden_while_the_picture_lives(book: Lab, picture: Any) -> None:
+    still = book.output(STEP).locator("figure.sandbox-still")
+    assert still.count() == 1
+    assert not still.is_visible()
+    outputs = book.save()[STEP]["outputs"]
+    assert any("data:image/png" in str(output["data"].get("text/html", "")) for output in outputs)
