@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 PICTURES = {
     ("sandbox.stepper", "Stepper"): ("stepper", "StepperView"),
     ("sandbox.timelines", "Timeline"): ("timeline", "TimelinePicture"),
+    ("sandbox.maps.namespaces", "NamespaceMap"): ("namespaces", "NamespacesPicture"),
+    ("sandbox.maps.networks", "NetworkMap"): ("networks", "NetworksPicture"),
 }
 
 

@@ -1,6 +1,7 @@
 """The map of namespaces: who is in which, who shares one with whom, whose they are, and how they are nested. namespaces(7)."""
 
 import functools
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -18,8 +19,6 @@ from ..primitives.namespaces_kin import NESTED, Kin, kin
 from . import details, processes
 from .processes import NAMES, Shape
 
-#: Of more rows than these, those that are alike are told as one.
-MANY = 40
 HOST, OWN = "host", "own"
 
 
@@ -41,13 +40,26 @@ class Row:
 class NamespaceMap:
     """Who is in which namespace. `rows` begin with the host; `kin` is known of each namespace by its number.
 
-    `kept` says what else holds a namespace; `unread` are the processes that may not be looked at.
+    `kept` says what else holds a namespace; `unread` are the processes that may not be looked at. `names` and `asked` are the
+    containers and processes that it was asked for, if not for all.
     """
+
+    #: Of more rows than these, those that are alike are told as one.
+    MANY = 40
 
     rows: tuple[Row, ...]
     kin: dict[int, Kin]
     kept: dict[int, tuple[str, ...]]
     unread: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    asked: tuple[int, ...] = ()
+
+    def again(self) -> "NamespaceMap":
+        """The same map, as it is now. What was asked for and has ended is left out."""
+        there = {entry["name"] for entry in running(open_home())}
+        names = tuple(name for name in self.names if name in there)
+        asked = tuple(pid for pid in self.asked if os.path.exists(f"/proc/{pid}"))
+        return namespaces(*names, pid=asked) if names or asked or not (self.names or self.asked) else self
 
     @functools.cached_property
     def marks(self) -> dict[int, str]:
@@ -82,7 +94,7 @@ class NamespaceMap:
 
     def folded(self) -> list[tuple[Row, int]]:
         """The rows, each with how many it stands for: of very many, those that share in the same way are one."""
-        if len(self.rows) <= MANY:
+        if len(self.rows) <= NamespaceMap.MANY:
             return [(row, 1) for row in self.rows]
         found: dict[tuple[str, ...], list[Row]] = {}
         for row in self.rows:
@@ -115,7 +127,7 @@ class NamespaceMap:
         yield "= host: shared with the host. A number alone: nobody else on this map has that namespace."
         for mark in sorted({mark for mark in self.marks.values() if mark not in (HOST, OWN)}):
             shared = [id for id, other in self.marks.items() if other == mark and id in self.kin]
-            names = ", ".join(row.name for row in self.members(shared[0])[:MANY])
+            names = ", ".join(row.name for row in self.members(shared[0])[: NamespaceMap.MANY])
             yield plain(f"{mark}: {names} share {', '.join(sorted(self.kin[id].kind for id in shared))}")
         for id, places in self.kept.items():
             if not any(id in row.ids for row in self.rows if row.pids):
@@ -124,11 +136,17 @@ class NamespaceMap:
             yield told
 
     @property
+    def kinds(self) -> list[tuple[str, str]]:
+        """The kinds of namespaces, in the order of `Row.ids`, and what each is for."""
+        return [(name, details.KINDS[name][0]) for name in NAMES]
+
+    @property
     def unseen(self) -> str:
         """What could not be looked at, in a sentence; "" if all could."""
         if not self.unread:
             return ""
-        return f"{len(self.unread)} processes are other users' and may not be read: whatever they alone are in is missing here"
+        which = f"process {self.unread[0]}" if len(self.unread) == 1 else f"{len(self.unread)} processes"
+        return f"{which} may not be read (another user's, or with more rights than we): what nobody else is in is missing here"
 
     def nesting(self, kind: str) -> list[str]:
         """How the user or pid namespaces lie in one another, as a tree."""
@@ -136,7 +154,7 @@ class NamespaceMap:
         children: dict[int, list[int]] = {}
         for known in found.values():
             children.setdefault(known.parent if known.parent in found else 0, []).append(known.id)
-        shown = {parent: ids[:MANY] for parent, ids in children.items()}
+        shown = {parent: ids[: NamespaceMap.MANY] for parent, ids in children.items()}
         owned = Counter((known.owner, known.kind) for known in self.kin.values())
         lines = [f"{kind} namespaces, one in another:"]
         for stem, id in tables.tree(shown, 0, "  "):
@@ -145,7 +163,7 @@ class NamespaceMap:
             if kind == "user":
                 kinds = ", ".join(f"{owned[id, other]} {other}" for other in NAMES if owned[id, other])
                 told += f"; owns {kinds}" if kinds else "; owns nothing else"
-            lines.append(plain(told) + _more(len(children.get(id, ())) - MANY))
+            lines.append(plain(told) + _more(len(children.get(id, ())) - NamespaceMap.MANY))
         return lines
 
 
@@ -184,7 +202,7 @@ def namespaces(*names: str, pid: int | Sequence[int] | None = None) -> Namespace
         _learn(known, row.pids, row.ids)
     kept = _kept(known, every)
     rows += [_lone(known[id]) for id in known if every and not any(id in row.ids for row in rows)]
-    return NamespaceMap(tuple(_companions(rows)), known, kept, found.unread)
+    return NamespaceMap(tuple(_companions(rows)), known, kept, found.unread, names, asked)
 
 
 def _host(found: processes.Scan) -> Shape:
