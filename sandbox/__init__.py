@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .job import Job, Result
     from .listing import Info, containers, ledger
     from .maps.namespaces import NamespaceMap, namespaces
-    from .maps.networks import NetworkMap, network_map
+    from .maps.networks import Cable, NetworkMap, network_map
     from .runc import record_runc
     from .spec import Spec
     from .stages import Stage
@@ -34,7 +34,7 @@ _WHERE = {
     "Info": "listing", "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting", "Stage": "stages",
     "Stepper": "stepper", "Timeline": "timelines", "Track": "timelines", "Trace": "trace", "plan": "starting", "record_runc":
     "runc", "run": "starting", "spawn": "starting", "spec_for": "starting", "timeline": "timelines",
-    "NamespaceMap": "maps.namespaces", "namespaces": "maps.namespaces", "NetworkMap": "maps.networks",
+    "NamespaceMap": "maps.namespaces", "namespaces": "maps.namespaces", "NetworkMap": "maps.networks", "Cable": "maps.networks",
     "network_map": "maps.networks",
 }  # fmt: skip
 
@@ -42,7 +42,7 @@ _WHERE = {
 _ROOMS = ("console", "host", "lxc", "options", "terminal", "values")
 
 __all__ = [
-    "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NamespaceMap", "NetworkMap",
+    "Cable", "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NamespaceMap", "NetworkMap",
     "NotFound", "NotPossibleHere", "Result", "SandboxError", "Spec", "Stage", "Stepper", "Timeline", "Trace", "Track",
     "console", "containers", "host", "launch", "ledger", "lxc", "namespaces", "network_map", "options", "plan",
     "record_runc", "run", "spawn", "spec_for", "terminal", "timeline", "values",

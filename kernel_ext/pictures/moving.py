@@ -8,7 +8,7 @@ from .ticker import ticker
 
 
 class MovingPicture(Picture):
-    """A picture of something that is read anew again and again while it is live. It must not take more than a tenth of a core."""
+    """A picture of something that is read anew again and again while it is live, in no more than a tenth of a core."""
 
     #: Seconds between two looks, at least.
     EVERY: ClassVar[float] = 1.0

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from .. import networks, tables
@@ -76,6 +77,14 @@ class NetworkMap:
             for now in self.cables
             if seconds > 0 and (old := earlier.get((now.container, now.device))) and now.received >= old.received
         }
+
+    def with_rules(self, known: dict[str, str]) -> "NetworkMap":
+        """The same map, with rules that are known from before."""
+        return replace(self, rules=known)
+
+    def explained(self, bridge: str) -> list[str]:
+        """What the rules of a bridge's network do, in sentences."""
+        return rules.explained(self.rules.get(nat.table_of(bridge), ""))
 
     def apart(self) -> list[str]:
         """Which of our networks can't reach one another, in sentences."""
