@@ -26,6 +26,7 @@ class Asked:
     plan: bool = False
     trace: bool = False
     calls: bool = False
+    timeline: bool = False
     check: bool = False
     step: bool = False
     keep: bool = False
@@ -51,6 +52,7 @@ def _parser() -> Parser:
     cell.add_argument("--step", action="store_true", help="make it step by step: the step debugger, which waits for nobody")
     cell.add_argument("--trace", action="store_true", help="print the steps that were made, with their times")
     cell.add_argument("--calls", action="store_true", help="the same, with the system calls of each step")
+    cell.add_argument("--timeline", action="store_true", help="draw the steps to scale; with --calls, the calls in them")
     cell.add_argument("--without", action="append", metavar="STEP", help="leave out a step, and see what breaks; repeatable")
     return parser
 
@@ -77,6 +79,7 @@ def parse(line: str) -> Asked:
         plan=found.plan,
         trace=found.trace,
         calls=found.calls,
+        timeline=found.timeline,
         check=found.check,
         step=found.step,
         help=found.help,

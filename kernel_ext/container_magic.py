@@ -8,6 +8,8 @@ import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from IPython.display import display
+
 import sandbox
 from sandbox import InvalidOption, SandboxError
 
@@ -30,10 +32,12 @@ class Failed(SandboxError):
 
 @dataclass
 class Session:
-    """What the magics of one kernel know: the shell, the last container, and the warnings that were shown."""
+    """What the magics of one kernel know: the shell, the last container and run, and the warnings that were shown."""
 
     shell: "InteractiveShell"
     last: str = ""
+    #: What the last run did.
+    trace: "sandbox.Trace | None" = None
     warned: set[str] = field(default_factory=set)
     #: Consoles that are open in this notebook, by what they are taken for.
     consoles: "dict[tuple[str, ...], View]" = field(default_factory=dict)
@@ -148,8 +152,11 @@ class Session:
         if asked.out is not None:
             self.shell.user_ns[asked.out] = value
 
-    def _show_trace(self, asked: "Asked", trace: object) -> None:
-        if asked.trace or asked.calls:
+    def _show_trace(self, asked: "Asked", trace: "sandbox.Trace") -> None:
+        self.trace = trace
+        if asked.timeline:
+            display(sandbox.timeline(trace, labels=("this run",)))  # type: ignore[no-untyped-call]
+        elif asked.trace or asked.calls:
             print(visible(str(trace)))
 
 

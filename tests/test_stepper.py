@@ -1,10 +1,12 @@
 """The step debugger: a container that is made when, and in the order, that somebody says."""
 
+import ast
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from sandbox.errors import AlreadyExists, LauncherLost, WrongState
 from sandbox.home import home as open_home
 from sandbox.launcher import client
 from sandbox.stages import FAILED, PENDING, SKIPPED, order
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, as_nobody
 from tests.shell import until
 
 pytestmark = pytest.mark.needs_userns
@@ -271,6 +273,29 @@ def test_print_shows_the_plan_with_marks_and_a_step_with_its_calls(home: Path) -
         text = str(stepper.next())
         assert "sethostname('box') = 0" in text
         assert "see it yourself: hostname" in text
+
+
+def test_an_ordinary_user_steps_and_sees_what_each_step_changed(user_python: str, user_source: Path) -> None:
+    script = """if True:
+        import sandbox
+        from sandbox.home import home
+        from sandbox.launcher import client
+        with sandbox.Stepper("busybox", "hostname; id -u", hostname="mine") as stepper:
+            said = [stepper.run().text, *(str(stepper.stage(name).changed[0]) for name in ("SetHostname", "MapIds"))]
+        print([*said, sandbox.ledger()])
+        client.end(home())
+    """
+    with tempfile.TemporaryDirectory(prefix="sandbox-user-") as folder:  # pytest's own lie below one that is closed to others
+        os.chmod(folder, 0o777)
+        env = {"PATH": os.environ["PATH"], "SANDBOX_HOME": f"{folder}/shelf", "PYTHONPATH": str(user_source)}
+        command = as_nobody(user_python, "-c", script)
+        done = subprocess.run(command, capture_output=True, text=True, env=env, cwd="/", timeout=100)
+        assert done.returncode == 0, done.stderr
+        said, name, ids, left = ast.literal_eval(done.stdout)
+    assert said == "mine\n0\n"
+    assert name.endswith("→ mine")
+    assert ids.startswith("~ uid_map: (empty) → 0→")
+    assert left == []
 
 
 def test_stepping_asks_for_a_run_that_was_begun_for_it(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Commands that tell: ps, info, logs, images, doctor, ledger."""
+"""Commands that tell: ps, info, logs, images, namespaces, doctor, ledger."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from ..columns import columns
 from ..errors import NotPossibleHere, plain
 from .words import JSON, NAME, OURS, arg, command, flag
 
@@ -36,7 +37,7 @@ def do_ps(args: argparse.Namespace) -> int:
         for info in shown:
             print(info.name if args.quiet else json.dumps(asdict(info)))
     else:
-        _table([("NAME", "STATE", "IMAGE", "PID", "CPU", "MEMORY", "STATUS"), *map(_row, shown)])
+        print(columns([("NAME", "STATE", "IMAGE", "PID", "CPU", "MEMORY", "STATUS"), *map(_row, shown)]))
     return 0
 
 
@@ -57,14 +58,6 @@ def _age(begun: float) -> str:
     return f"{seconds // size}{unit}"
 
 
-def _table(rows: list[tuple[str, ...]]) -> None:
-    """Columns as wide as they must be."""
-    cells = [[plain(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
 @command("show all that is known of one container", JSON, NAME)
 def do_info(args: argparse.Namespace) -> int:
     from ..container import Container
@@ -73,7 +66,7 @@ def do_info(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(known))
     else:
-        _table([(f"{key}:", str(value)) for key, value in known.items() if value not in (None, "", ())])
+        print(columns([(f"{key}:", str(value)) for key, value in known.items() if value not in (None, "", ())]))
     return 0
 
 
@@ -165,6 +158,24 @@ def do_images(args: argparse.Namespace) -> int:
         except NotPossibleHere as error:
             card, layers = f"not here: {error}", ()
         print(json.dumps({"name": name, "card": card, "layers": layers}) if args.json else f"{name:10} {plain(card)}")
+    return 0
+
+
+@command(
+    "tell who is in which namespaces, and who shares one: of all, or of these containers and processes",
+    arg("--pid", type=int, action="append", metavar="N", help="a process, of whomever; repeatable"),
+    arg("--about", type=int, metavar="ID", help="all about one namespace, by its number"),
+    arg("names", nargs="*", metavar="NAME", help="a container"),
+)  # fmt: skip
+def do_namespaces(args: argparse.Namespace) -> int:
+    from ..maps.namespaces import namespaces
+
+    found = namespaces(*args.names, pid=args.pid)
+    if args.about is None:
+        print(found)
+        return 0
+    for heading, lines in found.about(args.about).items():
+        print(heading, *(f"    {line}" for line in lines), sep="\n")
     return 0
 
 
