@@ -272,6 +272,13 @@ for each in (box, shares):
 
 assert owner(box.info().pid, "uts") == namespaces(box.info().pid)["user"]
 assert owner(shares.info().pid, "uts") == owner("self", "uts") != namespaces(shares.info().pid)["user"]
+
+# %% [markdown] id="map-intro"
+# `%namespaces` draws the map of that: who is in which namespace, what is shared, and whose it is. (With
+# no names behind it, it shows the whole machine.) Find the one thing that `open` does not own.
+
+# %% id="map"
+# %namespaces box open
 shares.destroy(force=True)
 
 # %% [markdown] id="ipc-intro"
@@ -497,14 +504,15 @@ for fd in kept:
 # ## 9. The whole container
 #
 # Now the real thing, slowly: `sandbox.Stepper` makes a container step by step, and after each step it
-# knows what has changed. At which steps do the namespaces change?
+# knows what has changed. (`%%container --step` on top of a script does it with buttons.) At which steps
+# do the namespaces change?
 
 # %% id="whole"
 guess = "?"  # eight namespaces: in how many of the steps will they come?
 
 when = {}
 with sandbox.Stepper("busybox", "true", hostname="box") as stepper:
-    while stepper.upcoming:
+    while stepper.upcoming.name != "Exec":
         stage = stepper.next()
         kinds = [c.after.split(":")[0] for c in stage.changed if c.what.endswith(" namespace")]
         if kinds:

@@ -222,7 +222,7 @@ WRONG = {
     ("06_chroot-pivot", "exercise-1"): "job = prison.spawn('exec chroot /srv/jail sleep 12345')",
     ("06_chroot-pivot", "exercise-2"): "puzzle.skip('SetCapabilities')\npuzzle.skip('InstallSeccomp')\npuzzle.run()",
     ("07_users", "exercise-1"): "lodger.exec('mkdir /tmp/gift')",
-    ("07_users", "exercise-2"): "import time\nprocess = subprocess.Popen(['unshare', '--user', 'sleep', '60'])\n"
+    ("07_users", "exercise-2"): "import time\nprocess = subprocess.Popen(['unshare', '--user', 'sleep', '3'])\n"
     "time.sleep(0.2)\nmy_pid = process.pid",
     ("08_memory-pids", "exercise-1"): "limit = need * 1.5",
     ("08_memory-pids", "exercise-2"): "set_memory('tight', 64)",
