@@ -80,11 +80,7 @@ def below(pid):
     return [pid, *(each for child in children(pid) for each in below(child))]
 
 
-until(
-    lambda: (
-        len(status(below(top)[-1])["NSpid"].split()) == 3 and status(below(top)[-1])["Name"] == "sleep"
-    )
-)
+until(lambda: status(below(top)[-1])["Name"] == "sleep")
 for pid in below(top):
     print(f"{status(pid)['Name']:10}NSpid: {status(pid)['NSpid']}")
 print("you said:", guess)
