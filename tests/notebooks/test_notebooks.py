@@ -215,7 +215,7 @@ WRONG = {
     ("06_chroot-pivot", "exercise-1"): "job = prison.spawn('exec chroot /srv/jail sleep 12345')",
     ("06_chroot-pivot", "exercise-2"): "puzzle.skip('SetCapabilities')\npuzzle.skip('InstallSeccomp')\npuzzle.run()",
     ("08_memory-pids", "exercise-1"): "limit = need * 1.5",
-    ("08_memory-pids", "exercise-2"): "set_memory('tight', 64)",
+    ("08_memory-pids", "exercise-2"): "tight.update(memory='64m')",
     ("09_cpu-io-freezer", "exercise-1"): "turn('left', cpu_weight='150', cpu_shares='1536')",
     ("09_cpu-io-freezer", "exercise-2"): "turn('right', cpu_max='1000 100000', cpu_cfs_quota_us='1000')",
     ("12_network", "exercise-1"): "on('host', f'ip link set {link} up')",
