@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class Lab:
         notary.store.close()
         page = self.browser.new_page(viewport={"width": 1100, "height": 900})
         page.goto(self._url(f"{name}.ipynb"))
-        page.get_by_role("button", name="No Kernel").click(timeout=60_000)
+        page.get_by_role("button", name="No Kernel", exact=True).click(timeout=60_000)
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         return page
 
@@ -96,10 +96,11 @@ class Lab:
 
 @contextmanager
 def lab(folder: Path, sources: Sequence[str], environment: dict[str, str], *, app: str = "jupyterlab",
-        packages: str = "") -> Iterator[Lab]:  # fmt: skip
-    """A notebook with these cells, opened. `packages` is a folder that the kernel's Python looks into first."""
-    from playwright.sync_api import sync_playwright
+        packages: str = "", beside: Lab | None = None) -> Iterator[Lab]:  # fmt: skip
+    """A notebook with these cells, opened; in the browser of another one, for Playwright drives one at a time.
 
+    `packages` is a folder that the kernel's Python looks into first.
+    """
     path = folder / "lesson.ipynb"
     cells = [{"cell_type": "code", "id": f"cell-{number}", "metadata": {}, "execution_count": None, "outputs": [],
               "source": source} for number, source in enumerate(sources)]  # fmt: skip
@@ -131,13 +132,22 @@ def lab(folder: Path, sources: Sequence[str], environment: dict[str, str], *, ap
         )
     try:
         until(lambda: _listens(port), "the server should listen")
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            yield Lab(browser, f"http://127.0.0.1:{port}", path, app)
-            browser.close()
+        with nullcontext(beside.browser) if beside else _chromium() as browser:
+            yield (opened := Lab(browser, f"http://127.0.0.1:{port}", path, app))
+            opened.page.close()
     finally:
         server.terminate()  # which ends its kernels, too
         server.wait(30)
+
+
+@contextmanager
+def _chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 def _put(path: Path, content: object) -> None:
