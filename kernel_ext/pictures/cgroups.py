@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 TICK, SLOW = 0.1, 5
 #: Rounds without a page that takes a frame, after which one round in ten is enough.
 UNSEEN = 100
-#: So many moments of each container a page is sent at once: of a frame that comes late, of all that was before.
-LATE, BACKLOG = 20, 600
+#: At most so many moments of each container a page is sent at once: in a frame that comes late, and of all that was before.
+LATE, BACKLOG = 50, 600
 #: Digits that the page needs of each number. Bytes are whole.
 DIGITS = {"cpu": 3, "throttled": 3, "cpu_limit": 3, "cpu_stalled": 3, "memory_stalled": 3, "io_stalled": 3}
 LIMITS = ("memory", "cpus", "pids")
@@ -59,7 +59,7 @@ class CgroupsView(Picture):
         self._late += 1
         if self._round % SLOW == 0 or self.sampler.told != before:
             self._look_around()
-        if self.frame({"series": self._rows(min(self._late, LATE)), "events": self._events(self.sampler.told - self._told)}):
+        if self.frame({"series": self._rows(self._late, LATE), "events": self._events(self.sampler.told - self._told)}):
             self._late, self._told, self._unseen = 0, self.sampler.told, 0
         else:
             self._unseen += 1
@@ -87,11 +87,11 @@ class CgroupsView(Picture):
             "cpus": os.sysconf("SC_NPROCESSORS_ONLN"),
         }
 
-    def _rows(self, count: int) -> dict[str, Any]:
-        """The last moments of each container that runs: times, and a list for each column."""
+    def _rows(self, count: int, most: int) -> dict[str, Any]:
+        """The last `count` moments of each container that runs, but `most` of them: times, and a list for each column."""
         found = {}
         for history in self.sampler.running:
-            stride = max(1, min(count, len(history.at)) // BACKLOG)
+            stride = max(1, min(count, len(history.at)) // most)
             found[history.name] = {
                 "at": [round(at + self.sampler.epoch, 2) for at in history.at[-count::stride]],
                 **{name: _plain(name, column[-count::stride]) for name, column in history.columns.items()},
@@ -128,7 +128,7 @@ class CgroupsView(Picture):
     def heard(self, message: dict[str, Any]) -> object:
         match message:
             case {"do": "history"}:
-                return {"series": self._rows(1 << 20), "events": self._events(200)}
+                return {"series": self._rows(1 << 20, BACKLOG), "events": self._events(200)}
             case {"do": "csv"}:
                 return self.sampler.csv()
             case {"do": "pause", "on": bool(on)}:
