@@ -35,7 +35,7 @@ class CgroupsView(Picture):
     def __init__(self, sampler: Sampler) -> None:
         super().__init__(title="What the containers use")
         self.sampler = sampler
-        self.paused = False
+        self.paused = self._going = False
         self._loads: dict[str, list[loads.Load]] = {}
         self._round = self._unseen = self._told = 0
         self._late = 0  # rounds that the page has not been sent
@@ -45,11 +45,13 @@ class CgroupsView(Picture):
         self._go_on()
 
     def _go_on(self) -> None:
+        self._going = True
         ticker.every(TICK, self._tick)
 
     def _tick(self) -> bool:
         """One round: look, and tell the page."""
         if self.paused:
+            self._going = False
             return False
         self._round += 1
         if self._unseen > UNSEEN and self._round % 10:
@@ -159,13 +161,11 @@ class CgroupsView(Picture):
         return Container(name, self.sampler.home)
 
     def _pause(self, on: bool) -> None:
-        if on == self.paused:
-            return
         self.paused = on
         if on:
             self.refresh()
-        else:
-            ticker.later(TICK, self._go_on)  # when the last round has seen the pause
+        elif not self._going:  # else it was so short that no round has noticed
+            self._go_on()
 
 
 def _plain(name: str, values: Any) -> list[float | None]:
