@@ -192,7 +192,7 @@ class Sampler:
             known = self._ledger.entry(history.name) if history.state == "STOPPING" else history.entry
             if history.name not in there or known is None or known.get("pid") != history.entry["pid"]:
                 self._end(history)
-        for name in there - self._others:
+        for name in sorted(there - self._others):
             seen = self.histories.get(name)
             if name[0] == "." or (self.names and name not in self.names) or (seen and seen.state != "STOPPED"):
                 continue

@@ -84,8 +84,9 @@ function render({ model, el }) {
     const state = h("span", { className: "sandbox-state" });
     const canvas = h("canvas", { tabindex: 0, role: "img", title: "← → look back" });
     const words = h("div", { className: "sandbox-events" });
-    const made = { title, state, canvas, words, controls: controls(name), root: null };
-    made.root = h("section", { className: "sandbox-card", "aria-label": name }, h("div", { className: "sandbox-head" }, title, state), canvas, made.controls.root, words);
+    const pressure = h("span", { className: "sandbox-state" });
+    const made = { title, state, pressure, canvas, words, controls: controls(name), root: null };
+    made.root = h("section", { className: "sandbox-card", "aria-label": name }, h("div", { className: "sandbox-head" }, title, state, pressure), canvas, made.controls.root, words);
     canvas.addEventListener("pointermove", ({ offsetX }) => ((cursor = offsetX / canvas.clientWidth), redraw()));
     canvas.addEventListener("pointerleave", () => ((cursor = null), redraw()));
     canvas.addEventListener("keydown", ({ key }) => {
@@ -192,6 +193,8 @@ function render({ model, el }) {
         const value = known[column][last];
         knob.show(column === "memory_limit" && value !== null ? value / MIB : value ?? (column === "cpu_limit" ? data().cpus : null));
       }
+      const waits = ["cpu", "memory", "io"].filter((what) => known[`${what}_stalled`][last] > 0.01);
+      each.pressure.textContent = big || !waits.length ? "" : `waits for ${waits.map((what) => `${what} ${percent(known[`${what}_stalled`][last])}`).join(", ")}`;
       const mine = events.filter(([, whose]) => whose === name).slice(-4).reverse();
       const text = mine.map(([at, , kind, said]) => `${new Date(at * 1000).toLocaleTimeString()}  ${said}`).join("\n");
       if (each.words.textContent !== text) each.words.textContent = text;
@@ -238,14 +241,15 @@ function render({ model, el }) {
       pen.fillStyle = colour.faint;
       for (let i = 0; i <= 6; i += 1) pen.fillText(i === 6 ? "now" : `−${Math.round(seconds * (1 - i / 6))} s`, Math.min((w * i) / 6, w - 26), height - 3);
       const free = [-1, -1]; // two rows of words; what finds no place in them is in the list below
+      const written = {}; // where each word ends: it is not written twice side by side
       for (const [at, , kind] of mine.filter(([, , kind]) => SIGNS[kind])) {
         const long = pen.measureText(SIGNS[kind]).width;
         const from = Math.min(x(at, 0), w - long);
         const row = free.findIndex((place) => from >= place);
-        if (row < 0) continue;
+        if (row < 0 || from < (written[kind] ?? -1)) continue;
         pen.fillStyle = LOUD.includes(kind) ? colour.red : colour.ink;
         pen.fillText(SIGNS[kind], from, height - 33 + 14 * row);
-        free[row] = from + long + 8;
+        free[row] = written[kind] = from + long + 8;
       }
     }
     canvas.setAttribute("aria-label", `${name}: ${spoken.join("; ")}`);
