@@ -130,7 +130,7 @@ def test_what_is_kept_is_bounded(sampler: Sampler, monkeypatch: pytest.MonkeyPat
 
 def test_the_text_is_a_table_and_the_csv_has_every_moment_and_every_event(box: sandbox.Container, sampler: Sampler) -> None:
     box.update(pids=20)
-    for _ in range(6):
+    for _ in range(sampling.EVERY):
         sampler.sample()
     lines = str(sampler).splitlines()
     assert lines[0].split()[:3] == ["NAME", "STATE", "CPU"]
@@ -138,7 +138,7 @@ def test_the_text_is_a_table_and_the_csv_has_every_moment_and_every_event(box: s
     assert "64.0 MiB" in lines[1]
     rows = list(csv.DictReader(io.StringIO(sampler.csv())))
     moments = [row for row in rows if not row["event"]]
-    assert len(moments) == 7
+    assert len(moments) == 1 + sampling.EVERY
     assert moments[0].keys() >= set(COLUMNS)
     assert float(moments[-1]["pids_limit"]) == 20
     assert [row["event"] for row in rows if row["event"]] == ["pids limit 30 → 20"]

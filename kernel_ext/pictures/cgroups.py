@@ -7,7 +7,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
-from sandbox import Container, InvalidOption, NotFound, Sampler, columns, loads
+from sandbox import Container, InvalidOption, NotFound, Sampler, columns, loads, sampling
 
 from ..untrusted import visible
 from .picture import Picture
@@ -22,8 +22,6 @@ TICK, SLOW = 0.1, 5
 UNSEEN = 100
 #: At most so many moments of each container a page is sent at once: in a frame that comes late, and of all that was before.
 LATE, BACKLOG = 50, 600
-#: Digits that the page needs of each number. Bytes are whole.
-DIGITS = {"cpu": 3, "throttled": 3, "cpu_limit": 3, "cpu_stalled": 3, "memory_stalled": 3, "io_stalled": 3}
 LIMITS = ("memory", "cpus", "pids")
 
 
@@ -81,6 +79,7 @@ class CgroupsView(Picture):
     def _state(self) -> dict[str, Any]:
         histories = self.sampler.histories.values()
         return {
+            "columns": ["at", *sampling.COLUMNS],
             "names": [history.name for history in histories],
             "states": {history.name: history.state for history in histories},
             "loads": {name: [str(load) for load in running] for name, running in self._loads.items() if running},
@@ -90,14 +89,15 @@ class CgroupsView(Picture):
         }
 
     def _rows(self, count: int, most: int) -> dict[str, Any]:
-        """The last `count` moments of each container that runs, but `most` of them: times, and a list for each column."""
+        """The last `count` moments of each container that runs, but `most` of them: lists of the time and all columns."""
         found = {}
         for history in self.sampler.running:
-            stride = max(1, min(count, len(history.at)) // most)
-            found[history.name] = {
-                "at": [round(at + self.sampler.epoch, 2) for at in history.at[-count::stride]],
-                **{name: _plain(name, column[-count::stride]) for name, column in history.columns.items()},
-            }
+            there, kept = len(history.at), history.columns.values()
+            begin = max(0, there - count)
+            found[history.name] = [
+                [round(history.at[i] + self.sampler.epoch, 2), *[_plain(column[i]) for column in kept]]
+                for i in range(begin, there, max(1, (there - begin) // most))
+            ]
         return found
 
     def _newest(self, count: int) -> list[Any]:
@@ -168,7 +168,6 @@ class CgroupsView(Picture):
             self._go_on()
 
 
-def _plain(name: str, values: Any) -> list[float | None]:
-    """Numbers as JSON has them: it knows no NaN."""
-    digits = DIGITS.get(name)
-    return [None if value != value else round(value, digits) for value in values]
+def _plain(value: float) -> float | None:
+    """A number as JSON has it, which knows no NaN."""
+    return round(value, 3) if value == value else None

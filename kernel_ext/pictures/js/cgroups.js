@@ -12,15 +12,14 @@ function render({ model, el }) {
   // --- what comes ---
 
   function take({ series: fresh, events: told }) {
-    for (const [name, columns] of Object.entries(fresh)) {
-      const known = series.get(name) ?? Object.fromEntries(Object.keys(columns).map((key) => [key, []]));
+    const { columns } = data();
+    for (const [name, rows] of Object.entries(fresh)) {
+      const known = series.get(name) ?? Object.fromEntries(columns.map((column) => [column, []]));
       series.set(name, known);
-      const from = columns.at.findIndex((at) => at > (known.at.at(-1) ?? 0));
-      if (from < 0) continue;
-      for (const [key, values] of Object.entries(columns)) {
-        known[key].push(...values.slice(from));
-        if (known[key].length > KEEP) known[key].splice(0, known[key].length - KEEP);
+      for (const row of rows) {
+        if (row[0] > (known.at.at(-1) ?? 0)) columns.forEach((column, i) => known[column].push(row[i]));
       }
+      for (const values of Object.values(known)) if (values.length > KEEP) values.splice(0, values.length - KEEP);
     }
     const latest = events.at(-1)?.[0] ?? 0;
     const news = told.filter(([at]) => at > latest);
