@@ -25,7 +25,7 @@ def shown() -> Iterator[Any]:
     try:
         for _ in range(COUNT):
             made.append(ours.part("launch")("busybox", ["sleep", "3600"])[0])
-        with ours.part("Sampler")() as sampler:
+        with ours.part("Sampler")(*(container.name for container in made)) as sampler:
             view = CgroupsView(sampler)
             view.paused = True
             time.sleep(0.3)  # until its own thread has noticed

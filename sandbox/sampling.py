@@ -87,8 +87,8 @@ class History:
     def take(self, whole: bool, rows: int) -> list[tuple[str, str]]:
         """Look once more; returns the events."""
         whole = whole or not self.fields
-        now, new = time.monotonic(), self._reader.all() if whole else self._reader.moving()
-        fields = self.fields
+        fields, now = self.fields, time.monotonic()
+        new = self._reader.all() if whole else self._reader.moving(fields.get("cpu_limit") is not None)
         if fields and new.get("cpu_seconds") is None and fields.get("cpu_seconds") is not None:
             self.state = "STOPPING"  # its group is gone
             return []

@@ -170,4 +170,4 @@ class CgroupsView(Picture):
 
 def _plain(value: float) -> float | None:
     """A number as JSON has it, which knows no NaN."""
-    return round(value, 3) if value == value else None
+    return (round(value, 3) if value else 0) if value == value else None
