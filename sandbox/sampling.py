@@ -30,6 +30,8 @@ from .values import size_text
 
 #: One round in so many reads everything of a container. Ten rounds a second are what the pictures make.
 EVERY = 8
+#: So many are read wholly in one round, at most.
+MOST = 16
 #: Ten minutes of ten rounds a second for each of up to CROWD containers; of more, less is kept of each.
 ROWS, CROWD, CUT = 6000, 50, 500
 EVENTS = 1000
@@ -179,8 +181,9 @@ class Sampler:
         running = [history for history in self.running if history.state != "STOPPING"]
         rows = ROWS * CROWD // max(CROWD, len(self.histories))
         self._round += 1
+        every = max(EVERY, len(running) // MOST)
         for number, history in enumerate(running):
-            whole = (number + self._round) % EVERY == 0 or history.name in self.detail
+            whole = (number + self._round) % every == 0 or history.name in self.detail
             for kind, text in history.take(whole, rows):
                 self._tell(history.name, kind, text)
             if not history.fields.get("pids") and whole and not is_alive(history.entry):
