@@ -25,7 +25,7 @@ FLOORS = {
     "sandbox.machines": 5,
     "sandbox.job": 6, "sandbox.starting": 6, "sandbox.listing": 6, "sandbox.states": 6, "sandbox.unsharing": 6,
     "sandbox.container": 6, "sandbox.observing": 6, "sandbox.stages": 6, "sandbox.stepper": 6, "sandbox.timelines": 6,
-    "sandbox.runc": 6, "sandbox.sampling": 6, "sandbox.updating": 6, "sandbox.loads": 6,
+    "sandbox.runc": 6, "sandbox.sampling": 6, "sandbox.updating": 6, "sandbox.loads": 6, "sandbox.maps": 6,
     "sandbox.lxc": 7, "sandbox.build": 7, "sandbox.compare": 7, "sandbox.docker": 7, "sandbox.oci": 7, "sandbox.cluster": 7,
     "sandbox.terminal": 7, "sandbox.console": 7, "sandbox.cli": 8, "sandbox.__main__": 8, "sandbox": 8,
     "kernel_ext": 9,
