@@ -1,6 +1,7 @@
 """What the live plots of a dozen containers cost the notebook's kernel: one update, and its share of a core at 10 Hz."""
 
 import importlib.util
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ def shown() -> Iterator[Any]:
     made = []
     try:
         for _ in range(COUNT):
-            made.append(ours.part("launch")("busybox", ["sleep", "3600"])[0])
+            made.append(ours.part("launch")("busybox", ["sleep", "3600"], name=f"plot-{os.urandom(4).hex()}")[0])
         with ours.part("Sampler")(*(container.name for container in made)) as sampler:
             view = CgroupsView(sampler)
             view.paused = True
