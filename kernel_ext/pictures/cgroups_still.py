@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from sandbox import Sampler, sampling
 
-BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"
+BLUE, ORANGE, GREEN, PURPLE, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00"
 MIB = 1 << 20
 MARKED = ("oom", "refused", "limit", "frozen")
 #: So many containers have a row, and so many moments of each are drawn.
@@ -46,7 +46,7 @@ def _row(row: Any, history: "sampling.History", sampler: "Sampler") -> None:
     throttled = [value > 0 for value in of["throttled"]]
     cpu.fill_between(at, 0, 1, where=throttled, transform=cpu.get_xaxis_transform(), color=ORANGE, alpha=0.35, hatch="//")
     parts = [[0.0 if math.isnan(value) else value / MIB for value in of[name]] for name in ("anon", "file", "kernel")]
-    memory.stackplot(at, parts, colors=(BLUE, SKY, PURPLE), labels=("anon", "file", "kernel"))
+    memory.stackplot(at, parts, colors=(BLUE, GREEN, PURPLE), labels=("anon", "file", "kernel"))
     memory.plot(at, [value / MIB for value in of["memory"]], color="black", linewidth=1)
     memory.plot(at, [value / MIB for value in of["memory_limit"]], color=RED, linewidth=1, linestyle="--")
     pids.plot(at, of["pids"], color=GREEN, linewidth=1)
