@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import sandbox
 from sandbox import SandboxError
 
-from . import showing
+from . import maps, showing
 from .card import show_error
 from .container_magic import Session
 from .lxc_magics import container_logs, lxc
@@ -48,6 +48,8 @@ def line_magics() -> dict[str, Callable[..., None]]:
     return {
         "cgroups": cgroups,
         "container_logs": container_logs,
+        "namespaces": maps.namespaces,
+        "networks": maps.networks,
         "sandbox": shell_command,
         "timeline": timeline,
         **{name.replace("-", "_"): _lxc(name) for name in sandbox.lxc.commands.COMMANDS},

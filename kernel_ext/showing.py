@@ -20,6 +20,8 @@ PICTURES = {
     ("sandbox.sampling", "Sampler"): ("cgroups", "CgroupsView"),
     ("sandbox.stepper", "Stepper"): ("stepper", "StepperView"),
     ("sandbox.timelines", "Timeline"): ("timeline", "TimelinePicture"),
+    ("sandbox.maps.namespaces", "NamespaceMap"): ("namespaces", "NamespacesPicture"),
+    ("sandbox.maps.networks", "NetworkMap"): ("networks", "NetworksPicture"),
 }
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .errors import InvalidOption, KernelRefused, NotFound, NotPossibleHere, SandboxError
     from .job import Job, Result
     from .listing import Info, containers, ledger
+    from .maps.namespaces import NamespaceMap, namespaces
+    from .maps.networks import Cable, NetworkMap, network_map
     from .runc import record_runc
     from .sampling import Sampler
     from .spec import Spec
@@ -28,21 +30,24 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Console": "console", "Container": "container", "launch": "container", "InvalidOption": "errors", "KernelRefused":
-    "errors", "NotFound": "errors", "NotPossibleHere": "errors", "SandboxError": "errors", "Job": "job", "Result": "job",
-    "Info": "listing", "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting", "Stage": "stages",
-    "Stepper": "stepper", "Timeline": "timelines", "Track": "timelines", "Trace": "trace", "plan": "starting", "record_runc":
-    "runc", "run": "starting", "Sampler": "sampling", "spawn": "starting", "spec_for": "starting", "timeline": "timelines",
+    "Cable": "maps.networks", "Console": "console", "Container": "container", "Info": "listing", "InvalidOption": "errors",
+    "Job": "job", "Kept": "starting", "KernelRefused": "errors", "NamespaceMap": "maps.namespaces",
+    "NetworkMap": "maps.networks", "NotFound": "errors", "NotPossibleHere": "errors", "Result": "job",
+    "Sampler": "sampling", "SandboxError": "errors", "Spec": "spec", "Stage": "stages", "Stepper": "stepper",
+    "Timeline": "timelines", "Trace": "trace", "Track": "timelines", "containers": "listing", "launch": "container",
+    "ledger": "listing", "namespaces": "maps.namespaces", "network_map": "maps.networks", "plan": "starting",
+    "record_runc": "runc", "run": "starting", "spawn": "starting", "spec_for": "starting", "timeline": "timelines",
 }  # fmt: skip
 
 #: Modules that are handed on whole.
 _ROOMS = ("columns", "console", "host", "loads", "lxc", "options", "sampling", "terminal", "values")
 
 __all__ = [
-    "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NotFound", "NotPossibleHere", "Result",
-    "Sampler", "SandboxError", "Spec", "Stage", "Stepper", "Timeline", "Trace", "Track", "columns", "console", "containers",
-    "host", "launch", "ledger", "loads", "lxc", "options", "plan", "record_runc", "run", "sampling", "spawn", "spec_for",
-    "terminal", "timeline", "values",
+    "Cable", "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NamespaceMap",
+    "NetworkMap", "NotFound", "NotPossibleHere", "Result", "Sampler", "SandboxError", "Spec", "Stage", "Stepper",
+    "Timeline", "Trace", "Track", "columns", "console", "containers", "host", "launch", "ledger", "loads", "lxc",
+    "namespaces", "network_map", "options", "plan", "record_runc", "run", "sampling", "spawn", "spec_for", "terminal",
+    "timeline", "values",
 ]  # fmt: skip
 
 

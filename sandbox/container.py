@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
-from . import dependents, images, logs, networks
+from . import dependents, images, logs, networks, updating
 from .errors import InvalidOption, NotFound, WrongState
 from .home import home as open_home
 from .job import Job, Result, explain, warnings
@@ -211,9 +211,9 @@ class Container:
 
     def update(self, **limits: Any) -> Resources:
         """Turn its limits: memory, swap, cpus, cpu_weight, cpuset, pids, as `create` takes them. See `updating.update`."""
-        from .updating import update
-
-        return update(self, limits)
+        if not self.on_shelf:
+            self.running()
+        return updating.update(self.home, self.name, limits)
 
     def stop(self, timeout: float = 10.0, signal: int = 0, *, kill: bool = True) -> Result | None:
         """Ask it to end, wait up to `timeout` seconds, then kill it. Returns how it ended.

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from .errors import NotFound, SandboxError, plain
@@ -9,7 +10,7 @@ from .home import home as open_home
 from .immutable import immutable
 from .job import explain
 from .launcher import client
-from .launcher.ledger import SPARE, Ledger, directories, is_alive
+from .launcher.ledger import SPARE, Entry, Ledger, directories, is_alive
 from .linux.netlink import Netlink
 from .primitives import cgroups, network
 from .spec import Spec
@@ -94,10 +95,9 @@ def containers(all: bool = True, home: Home | None = None) -> list[Info]:
     """Every container that runs, and with `all` those that rest on the shelf, each with what it uses."""
     home = home or open_home()
     found = {}
-    for entry in Ledger(home.ledger).entries():
-        if "in" not in entry and is_alive(entry):
-            with contextlib.suppress(OSError):  # it ended while we looked
-                found[entry["name"]] = info(entry["name"], entry, home, linked=False)
+    for entry in running(home):
+        with contextlib.suppress(OSError):  # it ended while we looked
+            found[entry["name"]] = info(entry["name"], entry, home, linked=False)
     if all:
         for name in home.names():
             if name not in found:
@@ -106,6 +106,11 @@ def containers(all: bool = True, home: Home | None = None) -> list[Info]:
                 except SandboxError:  # what is wrong with it is told to whoever starts it
                     found[name] = Info(name, "STOPPED")
     return sorted(found.values(), key=lambda each: each.name)
+
+
+def running(home: Home) -> Iterator[Entry]:
+    """What the ledger says of each container that runs."""
+    return (entry for entry in Ledger(home.ledger).entries() if "in" not in entry and is_alive(entry))
 
 
 def ledger() -> list[dict[str, Any]]:

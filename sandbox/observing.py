@@ -75,10 +75,10 @@ def _namespaces(pid: int) -> Iterator[tuple[str, str]]:
     for kind, name in namespaces.read(pid).items():
         yield f"{kind} namespace", name + (" (the host's)" if own.get(kind) == name else "")
     with suppress(OSError):
-        yield "hostname", _hostname(pid, own)
+        yield "hostname", hostname(pid, own)
 
 
-def _hostname(pid: int, own: dict[str, str]) -> str:
+def hostname(pid: int, own: dict[str, str]) -> str:
     """The name of its host. The file for it shows the reader's own: so somebody has to go there. uts_namespaces(7)."""
     if os.readlink(f"/proc/{pid}/ns/uts") == own["uts"]:
         return os.uname().nodename

@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import options
 from .columns import amount
 from .errors import InvalidOption, KernelRefused, NotPossibleHere, WrongState
 from .launcher import client
-from .launcher.ledger import Entry, directories
+from .launcher.ledger import Entry, Ledger, directories, is_alive
 from .linux.syscalls import SyscallError
 from .lxc_config import Config
 from .primitives import cgroups
@@ -22,14 +22,11 @@ from .spec import Resources, Spec
 from .store import Home
 from .values import size_text
 
-if TYPE_CHECKING:
-    from .container import Container
-
 LIMITS = {option.name: option for option in options.LIMITS}
 
 
-def update(container: "Container", limits: Mapping[str, Any]) -> Resources:
-    """Turn limits of a container, running or not: effective at once, shown by `info`, kept if it is on the shelf.
+def update(home: Home, name: str, limits: Mapping[str, Any]) -> Resources:
+    """Turn limits of a container that runs or is on the shelf: at once, shown by all that tell of it, kept on the shelf.
 
     `limits` are options.LIMITS, with their values. If one is refused, those before it are put back. Under v2 the kernel takes
     any memory limit, and kills until it is kept.
@@ -45,17 +42,24 @@ def update(container: "Container", limits: Mapping[str, Any]) -> Resources:
     wanted = {name: value for name, value in options.parsed(limits).items() if limits[name] is not None}
     if not wanted:
         raise InvalidOption("no limit is given", cure=f"there are: {', '.join(LIMITS)}")
-    home, name = container.home, container.name
-    with home.lock(name) if container.on_shelf else nullcontext():
-        if entry := container.entry:
+    kept, resources = os.path.isdir(home.folder(name)), Resources()
+    with home.lock(name) if kept else nullcontext():
+        if _runs(home, name):
             with _alone(home, name):
-                resources = _turn(entry, wanted, container)
+                resources = _turn(home, name, wanted)
                 client.ask(home, {"do": "update", "name": name, "limits": wanted})
-        if container.on_shelf:
-            resources = _keep(home, name, wanted)
-        elif not entry:
-            container.running()  # which says why not
-    return resources
+        elif not kept:
+            raise _ended(name)
+        return _keep(home, name, wanted) if kept else resources
+
+
+def _runs(home: Home, name: str) -> Entry | None:
+    entry = Ledger(home.ledger).entry(name)
+    return entry if entry and is_alive(entry) else None
+
+
+def _ended(name: str) -> WrongState:
+    return WrongState(f"the container {name!r} ended just now")
 
 
 @contextmanager
@@ -64,7 +68,7 @@ def _alone(home: Home, name: str) -> Iterator[None]:
     try:
         fd = os.open(f"{home.ledger}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise WrongState(f"the container {name!r} ended just now") from None
+        raise _ended(name) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
@@ -72,26 +76,29 @@ def _alone(home: Home, name: str) -> Iterator[None]:
         os.close(fd)
 
 
-def _turn(entry: Entry, wanted: dict[str, Any], container: "Container") -> Resources:
+def _turn(home: Home, name: str, wanted: dict[str, Any]) -> Resources:
     """Write the new limits into the group's files; after a refusal, the old ones again."""
+    entry = _runs(home, name)  # as it is now that we are alone
+    if entry is None:
+        raise _ended(name)
     groups, old = directories(entry), Spec.from_json(entry["spec"]).resources
     new = replace(old, **wanted)
     names = list(dict.fromkeys("memory" if name == "swap" else name for name in wanted))  # swap goes with memory
-    for name in names:
-        if cgroups.NEEDS[name] not in dict(groups):
-            _refuse_missing(name, container.name)
+    for limit in names:
+        if cgroups.NEEDS[limit] not in dict(groups):
+            _refuse_missing(limit, name)
     turned = []
     try:
-        for name in names:
-            turned.append(name)
-            cgroups.set_limit(groups, name, getattr(new, name), new.swap)
+        for limit in names:
+            turned.append(limit)
+            cgroups.set_limit(groups, limit, getattr(new, limit), new.swap)
     except SyscallError as error:
         for before in turned:
             with suppress(SyscallError, KeyError):
                 if getattr(old, before) is not None or before in ("memory", "pids"):
                     cgroups.set_limit(groups, before, getattr(old, before), old.swap)
-        if container.entry is None:
-            raise WrongState(f"the container {container.name!r} ended just now") from None
+        if _runs(home, name) is None:
+            raise _ended(name) from None
         condition, cure = cgroups.explain(error)
         if turned[-1] == "memory":
             used = cgroups.usage(groups)
@@ -103,11 +110,11 @@ def _turn(entry: Entry, wanted: dict[str, Any], container: "Container") -> Resou
     return new
 
 
-def _refuse_missing(name: str, container: str) -> None:
-    controller = cgroups.NEEDS[name]
+def _refuse_missing(limit: str, name: str) -> None:
+    controller = cgroups.NEEDS[limit]
     place = cgroups.read_layout().at(controller)
-    why = place.problem or f"{container} did not join the {controller} controller when it was started"
-    raise NotPossibleHere(f"{name} can't be limited here", condition=why, cure=place.cure or f"start it with --{name}")
+    why = place.problem or f"{name} did not join the {controller} controller when it was started"
+    raise NotPossibleHere(f"{limit} can't be limited here", condition=why, cure=place.cure or f"start it with --{limit}")
 
 
 def _keep(home: Home, name: str, wanted: dict[str, Any]) -> Resources:

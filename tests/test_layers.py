@@ -14,8 +14,8 @@ from tests.conftest import REPOSITORY
 
 #: The floor of each room (a module, or a folder with all in it). A room imports nothing from above its own floor.
 FLOORS = {
-    "sandbox.linux": 1, "sandbox.errors": 1, "sandbox.columns": 2, "sandbox.immutable": 1, "sandbox.trace": 1, "sandbox.events": 1,
-    "sandbox.step": 1, "sandbox.spec": 1,
+    "sandbox.linux": 1, "sandbox.errors": 1, "sandbox.immutable": 1, "sandbox.trace": 1, "sandbox.events": 1,
+    "sandbox.step": 1, "sandbox.spec": 1, "sandbox.columns": 2,
     "sandbox.primitives": 2, "sandbox.disk": 2, "sandbox.disk_copy": 2, "sandbox.dependents": 2, "sandbox.host": 2,
     "sandbox.host_trials": 2, "sandbox.host_causes": 2,
     "sandbox.lanes": 3, "sandbox.plans": 3, "sandbox.cabling": 3, "sandbox.options": 3, "sandbox.store": 3, "sandbox.home": 3,
@@ -25,7 +25,7 @@ FLOORS = {
     "sandbox.machines": 5,
     "sandbox.job": 6, "sandbox.starting": 6, "sandbox.listing": 6, "sandbox.states": 6, "sandbox.unsharing": 6,
     "sandbox.container": 6, "sandbox.observing": 6, "sandbox.stages": 6, "sandbox.stepper": 6, "sandbox.timelines": 6,
-    "sandbox.runc": 6, "sandbox.sampling": 6, "sandbox.updating": 6, "sandbox.loads": 6,
+    "sandbox.runc": 6, "sandbox.sampling": 6, "sandbox.updating": 6, "sandbox.loads": 6, "sandbox.maps": 6,
     "sandbox.lxc": 7, "sandbox.build": 7, "sandbox.compare": 7, "sandbox.docker": 7, "sandbox.oci": 7, "sandbox.cluster": 7,
     "sandbox.terminal": 7, "sandbox.console": 7, "sandbox.cli": 8, "sandbox.__main__": 8, "sandbox": 8,
     "kernel_ext": 9,

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from sandbox import Sampler
-    from sandbox.sampling import History
+    from sandbox import Sampler, sampling
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"
 MIB = 1 << 20
@@ -31,7 +30,7 @@ def figure(sampler: "Sampler") -> Figure:
     return made
 
 
-def _row(row: Any, history: "History", sampler: "Sampler") -> None:
+def _row(row: Any, history: "sampling.History", sampler: "Sampler") -> None:
     stride = max(1, len(history.at) // POINTS)
     last = history.at[-1] if history.at else 0.0
     at = [moment - last for moment in history.at[::stride]]

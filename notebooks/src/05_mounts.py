@@ -1,17 +1,17 @@
 # %% [markdown] id="welcome"
 # # Mounts: the tree of files
 #
-# Where do the files of a container come from? From nowhere else than your own: from *mounts*. A mount puts
-# a tree of files at a place, and all of these together are what a process sees below `/`. A mount
+# Where do the files of a container come from? From nowhere else than your own: from *mounts*. A mount
+# puts a tree of files at a place, and all of these together are what a process sees below `/`. A mount
 # namespace is a table of them, and each line of this table can be read.
 #
-# In this lesson you will mount something that nobody out here can see, hide files behind others, make the
-# same file writable in one place and read-only in another, and let mounts pass from one world to the next,
-# in both directions, in one, or in none. In the end you will take off a mask.
+# In this lesson you will mount something that nobody out here can see, hide files behind others, make
+# the same file writable in one place and read-only in another, and let mounts pass from one world to
+# the next, in both directions, in one, or in none. In the end you will take off a mask.
 #
-# As before: write your `guess` into a cell before you run it. It takes about 40 minutes, as root or as an
-# ordinary user. All of it happens in one container, called `house`; this machine's own mounts are not
-# touched, and you will see the proof.
+# As before: write your `guess` into a cell before you run it. It takes about 40 minutes, as root or as
+# an ordinary user. All of it happens in one container, called `house`; this machine's own mounts are
+# not touched, and you will see the proof.
 
 # %% id="load"
 # %load_ext kernel_ext
@@ -48,9 +48,9 @@ outside_before = mountinfo("self")
 print(f"This notebook sees {len(outside_before)} mounts.")
 
 # %% [markdown] id="house-intro"
-# The house is a container as any other, with one exception: its root has the capability `CAP_SYS_ADMIN`,
-# without which one may not mount anything. It is safe to give it, because it counts only for what belongs
-# to the container's own user namespace. `at_home("…")` types a line in it.
+# The house is a container as any other, with one exception: its root has the capability
+# `CAP_SYS_ADMIN`, without which one may not mount anything. It is safe to give it, because it counts
+# only for what belongs to the container's own user namespace. `at_home("…")` types a line in it.
 
 
 # %% id="house"
@@ -73,12 +73,20 @@ assert len(said.splitlines()) == len(mountinfo(pid)), "both tell of the same tab
 # %% [markdown] id="line-intro"
 # ## 1. A line
 #
-# More than twenty, and you have mounted nothing so far. That is the whole work of art: a root (`overlay`,
-# lesson 10), a `/dev` with a handful of devices, `/proc`, `/sys`, and some that hide something. `mount`
-# prints it prettily. The kernel's own words are in `/proc/PID/mountinfo`; here is one line, word by word.
+# More than twenty, and you have mounted nothing so far. That is the whole work of art: a root
+# (`overlay`, lesson 10), a `/dev` with a handful of devices, `/proc`, `/sys`, and some that hide
+# something. `mount` prints it prettily. The kernel's own words are in `/proc/PID/mountinfo`; here is
+# one line, word by word.
 
 # %% id="line"
-FIELDS = ("number", "number of the parent", "device", "root: which part of it", "mount point", "options")
+FIELDS = (
+    "number",
+    "number of the parent",
+    "device",
+    "root: which part of it",
+    "mount point",
+    "options",
+)
 line = line_of(pid, "/dev/null")
 left, _, right = line.partition(" - ")
 print(line, "\n")
@@ -93,8 +101,8 @@ print(f"\nits parent is mounted at {parent.split()[4]}")
 assert parent.split()[4] == "/dev"
 
 # %% [markdown] id="inside-intro"
-# So a mount need not be a whole disk: here it is a single file of another file system, `/null`. And mounts
-# form a tree: each one hangs at a place of its parent.
+# So a mount need not be a whole disk: here it is a single file of another file system, `/null`. And
+# mounts form a tree: each one hangs at a place of its parent.
 #
 # ## 2. In here, and not out there
 #
@@ -113,8 +121,9 @@ assert "letters" in line_of(pid, "/mnt")
 assert mountinfo("self") == outside_before
 
 # %% [markdown] id="through-intro"
-# No, since this line is only in one of the two tables. (It is really only a table: the kernel follows a path
-# folder by folder, and at each of them looks whether *this namespace* has something mounted there.)
+# No, since this line is only in one of the two tables. (It is really only a table: the kernel follows a
+# path folder by folder, and at each of them looks whether *this namespace* has something mounted
+# there.)
 #
 # But there is a door. `/proc/PID/root` is the root of that process, seen with its eyes:
 
@@ -142,8 +151,8 @@ assert back == "I was here first.\n"
 
 # %% [markdown] id="bind-intro"
 # Back: it was never away. A mount *covers* a place, like a sheet of paper on a page, and the page below
-# it can't be read until the sheet is taken off. Keep that in mind for part 6. The tmpfs, however, is gone
-# with all its files: nobody had it mounted any more.
+# it can't be read until the sheet is taken off. Keep that in mind for part 6. The tmpfs, however, is
+# gone with all its files: nobody had it mounted any more.
 #
 # ## 4. Twice the same
 #
@@ -167,9 +176,10 @@ assert (root, point, options.split(",")[0]) == ("/srv", "/window", "ro")
 assert device == line_of(pid, "/").split()[2], "the same file system"
 
 # %% [markdown] id="ro-intro"
-# `/srv` can. *Read-only* is written in the line of the mount (6th word), not in the file: the same files, two
-# ways to them, and each with rules of its own. This is how a volume `-v FOLDER:/data` comes into a container,
-# read-only unless you say `:rw`; and this is how `/proc/sys` is sealed in every container. The plan says so:
+# `/srv` can. *Read-only* is written in the line of the mount (6th word), not in the file: the same
+# files, two ways to them, and each with rules of its own. This is how a volume `-v FOLDER:/data` comes
+# into a container, read-only unless you say `:rw`; and this is how `/proc/sys` is sealed in every
+# container. The plan says so:
 
 # %% id="volume"
 plan = sandbox.plan(sandbox.spec_for("busybox", "true", volume="/usr:/data"))
@@ -185,13 +195,13 @@ assert "Read-only" in seen.stderr.decode()
 # %% [markdown] id="spread-intro"
 # ## 5. Who else sees it?
 #
-# Until now there were two worlds, and what was mounted in one did not show in the other. That is not a law of
-# nature, but a setting of each mount, its *propagation*: `shared` passes on to all copies of it, and gets from
-# them; a `slave` only gets; `private` does neither. A new namespace begins as a *copy*, and the copy may be of
-# any of these kinds.
+# Until now there were two worlds, and what was mounted in one did not show in the other. That is not a
+# law of nature, but a setting of each mount, its *propagation*: `shared` passes on to all copies of it,
+# and gets from them; a `slave` only gets; `private` does neither. A new namespace begins as a *copy*,
+# and the copy may be of any of these kinds.
 #
-# We make `/mnt` in the house shared. Then three guests move in, each with a copy of the table, one of each
-# kind.
+# We make `/mnt` in the house shared. Then three guests move in, each with a copy of the table, one of
+# each kind.
 
 
 # %% id="guests"
@@ -224,8 +234,8 @@ assert "master:" in line_of(guests["slave"], "/mnt")
 assert "shared:" not in line_of(guests["private"], "/mnt")
 
 # %% [markdown] id="down-intro"
-# The 7th word of the line says it: `shared:1` is a member of group 1, `master:1` gets from group 1, nothing is
-# private. Four tables. **The house mounts something at `/mnt/gift`. Who sees it?**
+# The 7th word of the line says it: `shared:1` is a member of group 1, `master:1` gets from group 1,
+# nothing is private. Four tables. **The house mounts something at `/mnt/gift`. Who sees it?**
 
 # %% id="down"
 guess = "shared"  # which of shared, slave, private will see it?
@@ -259,13 +269,13 @@ assert seen == ["shared"]
 # | `slave` | yes | no |
 # | `private` | no | no |
 #
-# `slave` is what one wants for a USB stick: it is plugged in on the host, and shows in the container; but
-# what the container mounts is its own business.
+# `slave` is what one wants for a USB stick: it is plugged in on the host, and shows in the container;
+# but what the container mounts is its own business.
 #
-# And this machine? On most of them systemd makes everything shared. If it is so here, too, and a container
-# is a copy: why did nothing of the house come out here? There are two locks. One is a step of the plan,
-# `MakePrivate`. The other one is the kernel's: in a new *user* namespace every copy of something shared
-# becomes a slave by itself. So even without the step nothing comes out:
+# And this machine? On most of them systemd makes everything shared. If it is so here, too, and a
+# container is a copy: why did nothing of the house come out here? There are two locks. One is a step of
+# the plan, `MakePrivate`. The other one is the kernel's: in a new *user* namespace every copy of
+# something shared becomes a slave by itself. So even without the step nothing comes out:
 
 # %% id="locks"
 guess = "?"  # without MakePrivate: how many mounts of the container will come out here, 0 or more?
@@ -273,7 +283,8 @@ guess = "?"  # without MakePrivate: how many mounts of the container will come o
 kinds = [("shared" if "shared:" in line else "private") for line in mountinfo("self")]
 print(f"out here: {kinds.count('shared')} shared, {kinds.count('private')} private")
 flat, _ = sandbox.launch("busybox", "exec sleep 3600", name="flat", without=["MakePrivate"])
-print(f"the container: {len(mountinfo(flat.info().pid))} mounts; out here: {len(mountinfo('self'))} as before")
+here, there = len(mountinfo("self")), len(mountinfo(flat.info().pid))
+print(f"the container has {there} mounts; out here there are {here}, as before")
 print("you said:", guess)
 flat.kill()
 
@@ -282,8 +293,8 @@ assert mountinfo("self") == outside_before
 # %% [markdown] id="mask-intro"
 # ## 6. Masks
 #
-# `/proc` tells a lot about this machine: which interrupts there were, which keys there are. In a container
-# some of that is empty. How is it done? You know by now.
+# `/proc` tells a lot about this machine: which interrupts there were, which keys there are. In a
+# container some of that is empty. How is it done? You know by now.
 
 # %% id="mask"
 plain, _ = sandbox.launch("busybox", "exec sleep 3600", name="plain")  # without CAP_SYS_ADMIN
@@ -295,8 +306,8 @@ assert empty == "0\n"
 assert line_of(plain.info().pid, "/proc/interrupts").split()[3] == "/null"
 
 # %% [markdown] id="unmask-intro"
-# `/dev/null`, mounted over it: a sheet of paper over a page. And a sheet can be taken off. We try that in
-# both containers.
+# `/dev/null`, mounted over it: a sheet of paper over a page. And a sheet can be taken off. We try that
+# in both containers.
 
 # %% id="unmask"
 guess = "?"  # where will it work: in "plain", in the "house", in "both", or in "none"?
@@ -309,18 +320,20 @@ assert refused.startswith("0\n")
 assert int(worked.split()[-1]) > 0
 
 # %% [markdown] id="proc-intro"
-# A mask is only as strong as the capability that is missing to take it off. That is why `CAP_SYS_ADMIN` is
-# none of the 14 that a container gets, and why giving it away (`--cap-add SYS_ADMIN`, `--privileged`) is never
-# only about the one thing for which it was needed.
+# A mask is only as strong as the capability that is missing to take it off. That is why `CAP_SYS_ADMIN`
+# is none of the 14 that a container gets, and why giving it away (`--cap-add SYS_ADMIN`,
+# `--privileged`) is never only about the one thing for which it was needed.
 #
 # ## 7. What is `/proc`?
 #
-# No disk has these files. They are made up by the kernel while you read them. The file system `proc` shows
-# the processes of *one* pid namespace: of the one in which it was mounted. What if a process gets a new pid
-# namespace, and keeps the old `/proc`?
+# No disk has these files. They are made up by the kernel while you read them. The file system `proc`
+# shows the processes of *one* pid namespace: of the one in which it was mounted. What if a process gets
+# a new pid namespace, and keeps the old `/proc`?
 
 # %% id="proc"
-guess = "?"  # process 1 of the new namespace looks into /proc/1: who will be there, "itself" or "sleep"?
+guess = (
+    "?"  # process 1 of the new namespace looks into /proc/1: who will be there, "itself" or "sleep"?
+)
 
 old = at_home("unshare -p -f sh -c 'echo I am $$; cat /proc/1/comm; true'")
 new = at_home("unshare -p -f --mount-proc sh -c 'echo I am $$; cat /proc/1/comm; true'")
@@ -330,17 +343,18 @@ assert old == "I am 1\nsleep\n"
 assert new == "I am 1\nsh\n"
 
 # %% [markdown] id="recap"
-# `sleep`: the old `/proc` goes on telling of the old namespace, and everything that reads it (`ps`, `top`,
-# `kill`) is told about the wrong processes. So to each pid namespace belongs a `/proc` of its own, and to
-# that a mount namespace: kinds of namespaces need each other.
+# `sleep`: the old `/proc` goes on telling of the old namespace, and everything that reads it (`ps`,
+# `top`, `kill`) is told about the wrong processes. So to each pid namespace belongs a `/proc` of its
+# own, and to that a mount namespace: kinds of namespaces need each other.
 #
 # ## What a mount is
 #
-# - a line in a table: this part of that file system, at this place, with these options; a mount namespace
-#   is such a table, and begins as a copy;
+# - a line in a table: this part of that file system, at this place, with these options; a mount
+#   namespace is such a table, and begins as a copy;
 # - a mount covers what is below, and does not destroy it;
 # - a bind mount shows the same files at a second place, and may be stricter there;
-# - `shared` passes on both ways, `slave` one way, `private` none; out of a user namespace nothing passes;
+# - `shared` passes on both ways, `slave` one way, `private` none; out of a user namespace nothing
+#   passes;
 # - a mask is a mount, too, and who may unmount takes it off;
 # - `/proc` shows the pid namespace for which it was mounted.
 #
@@ -348,8 +362,8 @@ assert new == "I am 1\nsh\n"
 #
 # ### 1. A `/tmp` of one's own
 #
-# Let a `sleep 7001` run in the house that has a `/tmp` of its own: an empty tmpfs, which nobody else in the
-# house sees. (`job = house.spawn("…")` starts a line, and does not wait. It ends with `job`.)
+# Let a `sleep 7001` run in the house that has a `/tmp` of its own: an empty tmpfs, which nobody else in
+# the house sees. (`job = house.spawn("…")` starts a line, and does not wait. It ends with `job`.)
 
 # %% id="exercise-1-start"
 said = at_home("echo 'This is the tmp of the house.' > /tmp/sign")
@@ -373,8 +387,8 @@ else:
 # %% [markdown] id="exercise-1-solution"
 # <details><summary>Hint</summary>
 #
-# `unshare -m` (private, if nothing else is said) starts a shell in a new table. What that shell mounts, and
-# then what it becomes, is your line.
+# `unshare -m` (private, if nothing else is said) starts a shell in a new table. What that shell mounts,
+# and then what it becomes, is your line.
 #
 # </details>
 # <details><summary>Solution</summary>

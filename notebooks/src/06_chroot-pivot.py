@@ -1,10 +1,10 @@
 # %% [markdown] id="welcome"
 # # A new root: chroot and pivot_root
 #
-# Every process has a root directory: the place where a path that begins with `/` begins. A container has
-# another one than this machine. There are two ways to get there. The old one is from 1979, takes one
-# line, and can be left again by anybody who knows how: you will see the five lines that do it. The new
-# one holds, but it has conditions, and when one of them is missing the kernel only says *Invalid
+# Every process has a root directory: the place where a path that begins with `/` begins. A container
+# has another one than this machine. There are two ways to get there. The old one is from 1979, takes
+# one line, and can be left again by anybody who knows how: you will see the five lines that do it. The
+# new one holds, but it has conditions, and when one of them is missing the kernel only says *Invalid
 # argument*, to everybody, for every reason. Here you will make each of these errors yourself, and the
 # machine will tell you the reason.
 #
@@ -45,7 +45,11 @@ tidy()
 report = sandbox.host.report()
 assert report.can("namespace.user"), report.why_not("namespace.user")
 PYTHON = sandbox.run("host", "command -v python3 pivot_root mount").exit_code == 0
-print("All of it can be done here." if PYTHON else "There is no python3 in /usr: parts 1 to 3 are for reading.")
+print(
+    "All of it can be done here."
+    if PYTHON
+    else "There is no python3 in /usr: parts 1 to 3 are for reading."
+)
 
 # %% [markdown] id="jail-intro"
 # ## 1. The old way: `chroot`
@@ -77,8 +81,8 @@ if PYTHON:
 #
 # ## 2. Out again, in five lines
 #
-# The prisoner is root in there (of its own user namespace; that is enough). It may do what its guard did:
-# call `chroot`. So it makes a second prison inside the first one, and does *not* go in.
+# The prisoner is root in there (of its own user namespace; that is enough). It may do what its guard
+# did: call `chroot`. So it makes a second prison inside the first one, and does *not* go in.
 
 # %% id="escape"
 guess = "?"  # what will the prisoner see at the end: "door", "hello", or "everything"?
@@ -139,14 +143,15 @@ if PYTHON:
 
 # %% [markdown] id="house-intro"
 # The walker goes up a hundred times, and is where it was. `pivot_root` does not change an entry of one
-# process: it changes **the tree of mounts**. The new file system becomes the top of the tree, the old one
-# hangs below it for a moment, and is then unmounted. There is no "above" any more to which one could walk.
+# process: it changes **the tree of mounts**. The new file system becomes the top of the tree, the old
+# one hangs below it for a moment, and is then unmounted. There is no "above" any more to which one
+# could walk.
 #
 # ## 3. Two words, seen from outside
 #
 # A container called `house`, with two guests. Both `sleep`; one of them was locked up by `chroot`, the
-# other one by `pivot_root`, in a mount namespace of its own (`unshare -m`). Inside, both see the same few
-# files. Out here the kernel shows what it has noted.
+# other one by `pivot_root`, in a mount namespace of its own (`unshare -m`). Inside, both see the same
+# few files. Out here the kernel shows what it has noted.
 
 # %% id="house"
 house, _ = sandbox.launch("busybox", "exec sleep 3600", name="house", cap_add="SYS_ADMIN")
@@ -161,7 +166,9 @@ def at_home(line):
 
 at_home("mount -t tmpfs jail /mnt; mkdir /mnt/bin /mnt/old /mnt/cell; cp -a /bin/. /mnt/bin; ls /mnt")
 chrooted = house.spawn("exec chroot /mnt sleep 1001")
-walled = house.spawn("exec unshare -m sh -c 'cd /mnt; pivot_root . old; umount -l /old; exec sleep 1002'")
+walled = house.spawn(
+    "exec unshare -m sh -c 'cd /mnt; pivot_root . old; umount -l /old; exec sleep 1002'"
+)
 
 
 def guest(seconds):
@@ -178,7 +185,9 @@ def guest(seconds):
 
 
 # %% id="guests"
-guess = "?"  # nsenter -m goes into a guest's mount namespace, and sees its top. In which one is the house?
+guess = (
+    "?"  # nsenter -m goes into a guest's mount namespace, and sees its top. In which one is the house?
+)
 
 tops = {}
 for how, seconds in (("chroot", 1001), ("pivot_root", 1002)):
@@ -199,8 +208,8 @@ assert [words[4] for words in mounts(guest(1002))] == ["/"], "one mount, and not
 
 # %% [markdown] id="plan-intro"
 # The guest with `chroot` stands in a folder, `/mnt`, of a tree that it shares with the whole house: who
-# goes into its namespace stands in the living room. The one with `pivot_root` is in a world of one single
-# mount, and for it the house does not exist.
+# goes into its namespace stands in the living room. The one with `pivot_root` is in a world of one
+# single mount, and for it the house does not exist.
 #
 # ## 4. A container in slow motion
 #
@@ -213,8 +222,8 @@ print(*(line[:100] for line in str(s).splitlines()), sep="\n")
 
 # %% [markdown] id="first-intro"
 # Both lanes of a start, in one order: what the launcher does on the host, and what the new process does
-# to itself. We go up to `Clone`, then make that one. What has changed is not taken from any text-book: it
-# was read from `/proc` before and after.
+# to itself. We go up to `Clone`, then make that one. What has changed is not taken from any text-book:
+# it was read from `/proc` before and after.
 
 # %% id="first"
 s.to("Clone")
@@ -239,8 +248,8 @@ while s.upcoming.name != "PivotRoot":
     assert not stage.error
 
 # %% [markdown] id="moment-intro"
-# Its new root is there: put together below `/tmp` of a tmpfs that only this process sees. But it has not
-# moved in. **Which mounts does it see now? And how many will be left after the next step?**
+# Its new root is there: put together below `/tmp` of a tmpfs that only this process sees. But it has
+# not moved in. **Which mounts does it see now? And how many will be left after the next step?**
 
 # %% id="moment"
 guess = "?"  # how many of this machine's own mounts will be left: "all", "some", "none"?
@@ -254,11 +263,13 @@ print(*(f"{call.name}({call.arguments}) = {call.result}" for call in stage.calls
 print("you said:", guess)
 
 assert {"/", "/tmp", "/tmp/root", "/tmp/root/proc"} <= before
-assert after == {path.removeprefix("/tmp/root") or "/" for path in before if path.startswith("/tmp/root")}
+assert after == {
+    path.removeprefix("/tmp/root") or "/" for path in before if path.startswith("/tmp/root")
+}
 
 # %% [markdown] id="rest-intro"
-# None. What began with `/tmp/root` begins with `/` now, and all the rest is gone: two system calls. With
-# that its last way back has gone as well. See how far you have come, and run the rest.
+# None. What began with `/tmp/root` begins with `/` now, and all the rest is gone: two system calls.
+# With that its last way back has gone as well. See how far you have come, and run the rest.
 
 # %% id="rest"
 done = s.run()
@@ -309,9 +320,9 @@ assert sandbox.ledger() == [] or "stepped" not in [entry["name"] for entry in sa
 # Four are refused, and the order tells you why:
 #
 # - 1: what shall become the root must be there before (`ENOENT`);
-# - 2, 3 and 4: **power is given up last.** `pivot_root` and `sethostname` need `CAP_SYS_ADMIN`; the filter
-#   of system calls forbids the first one even to root. What a container must not be able to do, it has to
-#   have done before;
+# - 2, 3 and 4: **power is given up last.** `pivot_root` and `sethostname` need `CAP_SYS_ADMIN`; the
+#   filter of system calls forbids the first one even to root. What a container must not be able to do,
+#   it has to have done before;
 # - 5: to hide files one needs the files, and not the old root;
 # - 6: nobody is refused. That is the dangerous kind of mistake: everything runs, and it sees all the
 #   files of this machine.
@@ -320,7 +331,8 @@ assert sandbox.ledger() == [] or "stepped" not in [entry["name"] for entry in sa
 #
 # The most searched-for error of all who build containers themselves is `pivot_root: Invalid argument`.
 # `EINVAL` has at least four reasons, and the kernel does not say which. We make them, in a container
-# that is just about to take that step: we go into its mount namespace, from outside, and meddle with it.
+# that is just about to take that step: we go into its mount namespace, from outside, and meddle with
+# it.
 #
 # First reason. On most machines systemd makes `/` *shared*: mounts are passed on to other namespaces
 # (lesson 5). A root that others share can't be moved.
@@ -363,8 +375,8 @@ s.reset()
 assert not stage.error
 
 # %% [markdown] id="point-intro"
-# (The step `MakePrivate`, almost at the beginning, is there for that.) Second reason: the new root has to
-# be a *mount*. A folder is not enough. We take away the mount, and leave the folder in which it was.
+# (The step `MakePrivate`, almost at the beginning, is there for that.) Second reason: the new root has
+# to be a *mount*. A folder is not enough. We take away the mount, and leave the folder in which it was.
 
 # %% id="point"
 guess = "?"  # the folder is there, and empty: will it be "ENOENT", "EBUSY" or "EINVAL"?
@@ -380,14 +392,15 @@ assert "EINVAL" in stage.error.message
 assert "no mount point" in stage.error.condition
 
 # %% [markdown] id="busy-intro"
-# That is why so many programs begin with the strange line `mount --bind jail jail`: a folder, mounted on
-# itself. It changes nothing, and now it is a mount.
+# That is why so many programs begin with the strange line `mount --bind jail jail`: a folder, mounted
+# on itself. It changes nothing, and now it is a mount.
 #
 # ## 7. By hand
 #
 # There is one more: `EBUSY`, *Device or resource busy*. `pivot_root NEW OLD` moves the old root to the
-# folder OLD, and this has to lie *below* NEW. We do it in the house, where `/mnt` is a tmpfs, and `/mnt/cell`
-# a folder in it. Before each try, a small program out here reads `mountinfo`, and says what is wrong.
+# folder OLD, and this has to lie *below* NEW. We do it in the house, where `/mnt` is a tmpfs, and
+# `/mnt/cell` a folder in it. Before each try, a small program out here reads `mountinfo`, and says what
+# is wrong.
 
 # %% id="busy"
 guess = "?"  # four tries: write down "works", "EINVAL" or "EBUSY" for each
@@ -423,25 +436,30 @@ for number, (new, old, first) in enumerate(TRIES, 1):
     if first:
         at_home(first)
     expected, reason = verdict(new, old)
-    said = at_home(f"unshare -m --propagation {'shared' if number == 3 else 'private'} pivot_root {new} {old}")
+    said = at_home(
+        f"unshare -m --propagation {'shared' if number == 3 else 'private'} pivot_root {new} {old}"
+    )
     came = WORDS.get(said.strip().rpartition(": ")[2], "works")
     print(f"    {number}: {came}. {reason}\n")
     assert came == expected
 print("you said:", guess)
 
 # %% [markdown] id="proc-intro"
-# All four as the small program had said. The conditions stand in `pivot_root(2)`, and whether they hold stands in
-# `mountinfo`: nothing about it is secret, only the error is so short.
+# All four as the small program had said. The conditions stand in `pivot_root(2)`, and whether they hold
+# stands in `mountinfo`: nothing about it is secret, only the error is so short.
 #
-# One last thing about the order. In the plan, `/proc` is mounted *before* `PivotRoot`, in the new root. Why
-# not afterwards, when one has moved in and can simply say `mount -t proc proc /proc`?
+# One last thing about the order. In the plan, `/proc` is mounted *before* `PivotRoot`, in the new root.
+# Why not afterwards, when one has moved in and can simply say `mount -t proc proc /proc`?
 
 # %% id="proc"
 guess = "?"  # after pivot_root and umount of the old root: can a new /proc be mounted, "yes" or "no"?
 
-MOVE_IN = "unshare -m sh -c 'cd /mnt; mkdir -p proc; {0} pivot_root . old; umount -l /old; {1} ls /proc | grep -c cpuinfo'"
-said_late = at_home(MOVE_IN.format("", "mount -t proc proc /proc;"))
-said_early = at_home(MOVE_IN.format("mount -t proc proc proc;", ""))
+MOVE_IN = """unshare -m sh -c '
+    cd /mnt; mkdir -p proc; {0}
+    pivot_root . old; umount -l /old; {1}
+    ls /proc | grep -c cpuinfo'"""
+said_late = at_home(MOVE_IN.format("", "mount -t proc proc /proc"))
+said_early = at_home(MOVE_IN.format("mount -t proc proc proc", ""))
 print("you said:", guess)
 
 assert "permission denied" in said_late
@@ -449,9 +467,9 @@ assert said_early == "1\n"
 
 # %% [markdown] id="recap"
 # No: in a user namespace the kernel mounts a new `proc` only for who can *see a whole one already*, so
-# that nothing that was hidden in the old one can be uncovered that way (`mount_namespaces(7)`). With the
-# old root the last whole one is gone. So: first everything that needs the old world, then the move, then
-# give up power, then the program.
+# that nothing that was hidden in the old one can be uncovered that way (`mount_namespaces(7)`). With
+# the old root the last whole one is gone. So: first everything that needs the old world, then the move,
+# then give up power, then the program.
 #
 # ## What a new root is
 #
@@ -468,13 +486,16 @@ assert said_early == "1\n"
 #
 # ### 1. A wall
 #
-# In the container `prison`, which the next cell starts, is a folder `/srv/jail` with a small system in it.
-# Let a `sleep 12345` run in there, in the background, so that no way leads out: it sees one mount, which is
-# that folder. (`job = prison.spawn("…")` starts a line in it, and does not wait. It ends with `job`.)
+# In the container `prison`, which the next cell starts, is a folder `/srv/jail` with a small system in
+# it. Let a `sleep 12345` run in there, in the background, so that no way leads out: it sees one mount,
+# which is that folder. (`job = prison.spawn("…")` starts a line in it, and does not wait. It ends with
+# `job`.)
 
 # %% id="exercise-1-start"
 prison, _ = sandbox.launch("busybox", "exec sleep 3600", name="prison", cap_add="SYS_ADMIN")
-made = prison.exec("mkdir -p /srv/jail/bin /srv/jail/old; cp -a /bin/. /srv/jail/bin; touch /srv/jail/here")
+made = prison.exec(
+    "mkdir -p /srv/jail/bin /srv/jail/old; cp -a /bin/. /srv/jail/bin; touch /srv/jail/here"
+)
 assert made.exit_code == 0
 
 
@@ -504,7 +525,9 @@ else:
     same = os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink(f"/proc/{prison.info().pid}/ns/mnt")
     assert not same, "it shares its mounts with the prison: that is chroot, and five lines lead out"
     seen = [words[4] for words in mounts(pid)]
-    assert os.readlink(f"/proc/{pid}/root") == "/", "its root is a folder of a larger tree: five lines lead out"
+    assert os.readlink(f"/proc/{pid}/root") == "/", (
+        "its root is a folder of a larger tree: five lines lead out"
+    )
     assert seen == ["/"], f"the old root is still mounted: it sees {' '.join(seen[:6])}"
     print("Right: one mount, and no way out.")
 
@@ -529,16 +552,18 @@ else:
 #
 # ### 2. Sorted
 #
-# Somebody has shuffled the plan of the container `puzzle`. Bring it into an order that works, and run it:
-# `puzzle.move(…)`, `puzzle.run()`; and `print(puzzle)` shows how far it is. Leave nothing out, and don't
-# move what is not in the way. (If you get lost: run the next cell again. `puzzle.reset()` would bring back
-# the order of the plan, and that would be too easy.)
+# Somebody has shuffled the plan of the container `puzzle`. Bring it into an order that works, and run
+# it: `puzzle.move(…)`, `puzzle.run()`; and `print(puzzle)` shows how far it is. Leave nothing out, and
+# don't move what is not in the way. (If you get lost: run the next cell again. `puzzle.reset()` would
+# bring back the order of the plan, and that would be too easy.)
 
 
 # %% id="exercise-2-start"
 def shuffled():
     """A stepper whose steps are in a wrong order."""
-    made = sandbox.Stepper("busybox", "echo sorted; grep -E 'CapEff|Seccomp:' /proc/self/status", name="puzzle")
+    made = sandbox.Stepper(
+        "busybox", "echo sorted; grep -E 'CapEff|Seccomp:' /proc/self/status", name="puzzle"
+    )
     made.move("PivotRoot", before="Mask")
     made.move("SetNoNewPrivileges", before="MountScratch")
     made.move("InstallSeccomp", before="MountScratch")
@@ -565,7 +590,9 @@ else:
     assert not failed, f"it is stuck at {failed[0]}"
     assert puzzle.result is not None, "it has not been run to its end"
     order = [stage.name for stage in puzzle.stages]
-    assert order.index("PivotRoot") < order.index("Mask"), "PivotRoot was not in the way: leave it there"
+    assert order.index("PivotRoot") < order.index("Mask"), (
+        "PivotRoot was not in the way: leave it there"
+    )
     assert puzzle.result.text.startswith("sorted\n"), f"it says {puzzle.result.text!r}"
     assert "Seccomp:\t2" in puzzle.result.text, "it has no filter"
     print("Right: first build, then move in, then give up power.")

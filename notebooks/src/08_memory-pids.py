@@ -2,13 +2,13 @@
 # # How much: memory and processes
 #
 # Namespaces decide what a process *sees*. In this lesson it is about what it may *use*: memory, and
-# processes. You will fill a container until the kernel kills something in it, and find out what, and why
-# it was not something else. You will set off a fork bomb, which brings down a whole machine where nobody
-# has thought of it, and watch it fizzle out. And you will turn a limit while the container runs.
+# processes. You will fill a container until the kernel kills something in it, and find out what, and
+# why it was not something else. You will set off a fork bomb, which brings down a whole machine where
+# nobody has thought of it, and watch it fizzle out. And you will turn a limit while the container runs.
 #
-# The mechanism is called *control groups*. It exists in two versions, and many machines have both: what is
-# called `memory.max` in version 2 is `memory.limit_in_bytes` in version 1. This lesson runs on each of
-# them, and always shows the files that it really used.
+# The mechanism is called *control groups*. It exists in two versions, and many machines have both: what
+# is called `memory.max` in version 2 is `memory.limit_in_bytes` in version 1. This lesson runs on each
+# of them, and always shows the files that it really used.
 #
 # As before: write your `guess` into a cell before you run it. It takes about 40 minutes. As an ordinary
 # user you may have no control groups of your own: then most cells say so, and do nothing.
@@ -71,8 +71,8 @@ if not LIMITS:
 # ## 1. A folder for a group
 #
 # We start a container with 32 MiB and at most 20 processes. For each *controller* the kernel shows a
-# tree of folders; a folder is a group, a process is in one of them in each tree, and a limit is a number
-# in a file.
+# tree of folders; a folder is a group, a process is in one of them in each tree, and a limit is a
+# number in a file.
 
 # %% id="folder"
 if LIMITS:
@@ -87,9 +87,9 @@ else:
     print(skipped)
 
 # %% [markdown] id="files-intro"
-# The second list is the kernel's own: `/proc/PID/cgroup`, a line for each tree (`0::` is version 2). And
-# these are the two limits. Whoever may write these files may change them; inside of the container nobody
-# even sees them.
+# The second list is the kernel's own: `/proc/PID/cgroup`, a line for each tree (`0::` is version 2).
+# And these are the two limits. Whoever may write these files may change them; inside of the container
+# nobody even sees them.
 
 # %% id="files"
 if LIMITS:
@@ -152,10 +152,10 @@ else:
 
 # %% [markdown] id="kinds-intro"
 # Twenty. The container's files are in memory here (a tmpfs), so they count; and even if they were on a
-# disk, what the kernel keeps of them in memory (the *page cache*) would count. But there is a difference:
-# what is also on a disk can be thrown away when memory gets scarce, what is only in memory can't. The
-# kernel keeps books on that, too. The lines are called `anon` and `file` in version 2, `rss` and `cache` in
-# version 1.
+# disk, what the kernel keeps of them in memory (the *page cache*) would count. But there is a
+# difference: what is also on a disk can be thrown away when memory gets scarce, what is only in memory
+# can't. The kernel keeps books on that, too. The lines are called `anon` and `file` in version 2, `rss`
+# and `cache` in version 1.
 
 # %% id="kinds"
 if LIMITS:
@@ -177,8 +177,8 @@ else:
 #
 # ## 3. Too much
 #
-# Now a process that wants more and more. There are three in the container by then: `sleep`, which is its
-# process 1; a shell; and `tail`, which eats.
+# Now a process that wants more and more. There are three in the container by then: `sleep`, which is
+# its process 1; a shell; and `tail`, which eats.
 
 # %% id="oom"
 guess = "?"  # which one will be killed: "sleep", "the shell", "tail", or "all"?
@@ -196,12 +196,12 @@ else:
     print(skipped)
 
 # %% [markdown] id="why-intro"
-# Only `tail`, with SIGKILL, and a shell calls that 137: 128 + 9. The kernel looks at all processes *of this
-# group*, and takes the one that uses most (`/proc/PID/oom_score` is the number of points that each of them
-# has). It did not ask anybody: no error, no warning, no last word.
+# Only `tail`, with SIGKILL, and a shell calls that 137: 128 + 9. The kernel looks at all processes *of
+# this group*, and takes the one that uses most (`/proc/PID/oom_score` is the number of points that each
+# of them has). It did not ask anybody: no error, no warning, no last word.
 #
-# That is the famous "exit code 137". If the greedy one had been process 1, the container would have ended.
-# How can one tell it from a `kill -9` by somebody? Only by the counter: `oom_kill 1`.
+# That is the famous "exit code 137". If the greedy one had been process 1, the container would have
+# ended. How can one tell it from a `kill -9` by somebody? Only by the counter: `oom_kill 1`.
 
 # %% id="first"
 guess = "?"  # now process 1 itself is the eater: what will the sandbox say of its end?
@@ -224,8 +224,8 @@ else:
 #
 # ## 4. What does the container know of it?
 #
-# It has 32 MiB. A program in there wants to know how much memory it may take, and does what all programs
-# do: it asks `free`, or reads `/proc/meminfo`.
+# It has 32 MiB. A program in there wants to know how much memory it may take, and does what all
+# programs do: it asks `free`, or reads `/proc/meminfo`.
 
 # %% id="free"
 guess = "?"  # how much memory will `free` promise, in MiB: "32", or as much as the whole machine has?
@@ -242,8 +242,8 @@ else:
 
 # %% [markdown] id="turn-intro"
 # All of it: no namespace covers that. Programs that take "a quarter of the memory" for themselves (Java
-# did, databases do) were killed for years without knowing why, until they learned to look for the control
-# group.
+# did, databases do) were killed for years without knowing why, until they learned to look for the
+# control group.
 #
 # ## 5. Turn it while it runs
 #
@@ -280,9 +280,9 @@ else:
     print(skipped)
 
 # %% [markdown] id="below-intro"
-# What if the new limit is *below* what is in use? 10 MiB are held by `tail` again, and we ask for a limit
-# of 5. The two versions have different opinions about that: version 1 refuses, if it can't get the memory
-# back, version 2 obeys at once, whatever it costs.
+# What if the new limit is *below* what is in use? 10 MiB are held by `tail` again, and we ask for a
+# limit of 5. The two versions have different opinions about that: version 1 refuses, if it can't get
+# the memory back, version 2 obeys at once, whatever it costs.
 
 # %% id="below"
 guess = "?"  # on this machine: will the file be "refused", or will `tail` be "killed"?
@@ -314,8 +314,8 @@ else:
 # ```
 #
 # 1, 2, 4, 8 … after twenty rounds that is a million processes. Without a limit the machine can't even
-# start the program any more with which you want to stop it. Here at most 30 processes are allowed. **How
-# many times will `fork` be refused?**
+# start the program any more with which you want to stop it. Here at most 30 processes are allowed.
+# **How many times will `fork` be refused?**
 
 # %% id="bomb"
 guess = "?"  # how many processes will be counted at most: 30, 31, or a million?
@@ -336,10 +336,10 @@ else:
     print(skipped)
 
 # %% [markdown] id="defuse-intro"
-# Never more than 30. `fork` returns `EAGAIN`, "try again", and the shell says *can't fork*. Out here you did
-# not notice anything: this cell was not slow, and this machine has as many free numbers for processes as
-# before. And how does one get rid of such a thing? Who kills one process after the other is always too
-# late. But all of them are in *one group*:
+# Never more than 30. `fork` returns `EAGAIN`, "try again", and the shell says *can't fork*. Out here
+# you did not notice anything: this cell was not slow, and this machine has as many free numbers for
+# processes as before. And how does one get rid of such a thing? Who kills one process after the other
+# is always too late. But all of them are in *one group*:
 
 # %% id="defuse"
 if LIMITS:
@@ -377,9 +377,9 @@ assert (limits.memory, limits.pids) == (512 * MIB, 512)
 #
 # ### 1. Just enough
 #
-# The job `JOB`, which the next cell makes, needs a certain amount of memory. Find the smallest limit with
-# which it still ends with 0, to within 10 %: `limit`, in MiB. (Trying all of them is allowed. Measuring is
-# quicker.)
+# The job `JOB`, which the next cell makes, needs a certain amount of memory. Find the smallest limit
+# with which it still ends with 0, to within 10 %: `limit`, in MiB. (Trying all of them is allowed.
+# Measuring is quicker.)
 
 # %% id="exercise-1-start"
 need = random.randint(25, 60)
@@ -404,8 +404,8 @@ else:
 # %% [markdown] id="exercise-1-solution"
 # <details><summary>Hint</summary>
 #
-# The table in part 2: which file knows how much a group has used at most? Let the job run in a container
-# with a generous limit. A little more is needed than that (for the program's own start).
+# The table in part 2: which file knows how much a group has used at most? Let the job run in a
+# container with a generous limit. A little more is needed than that (for the program's own start).
 #
 # </details>
 # <details><summary>Solution</summary>
@@ -426,8 +426,8 @@ else:
 #
 # ### 2. More room
 #
-# The next cell starts the container `tight`, in which hardly anything can be done: at most 3 processes, and
-# 8 MiB. Without starting it anew, let it have 50 processes and 64 MiB.
+# The next cell starts the container `tight`, in which hardly anything can be done: at most 3 processes,
+# and 8 MiB. Without starting it anew, let it have 50 processes and 64 MiB.
 
 # %% id="exercise-2-start"
 if LIMITS:

@@ -1,7 +1,8 @@
-"""Commands on networks of ours: network ls, create, inspect, rm."""
+"""Commands on networks of ours: network ls, create, inspect, rm, map."""
 
 import argparse
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidOption, SandboxError
@@ -10,11 +11,11 @@ from .words import JSON, arg, command, complain, flag
 if TYPE_CHECKING:
     from ..networks import Net
 
-_ACTIONS = ("ls", "create", "inspect", "rm")
+_ACTIONS = ("ls", "create", "inspect", "rm", "map")
 
 
 @command(
-    "list networks, make one, look at it, remove it: network ls | create NAME | inspect NAME | rm NAME",
+    "list networks, make one, look at it, remove it, or see all: network ls | create NAME | inspect NAME | rm NAME | map",
     arg("action", choices=_ACTIONS, metavar="|".join(_ACTIONS), help="what to do"),
     arg("names", nargs="*", metavar="NAME", help="the network, or several"),
     arg("--subnet", default="", metavar="SUBNET", help="create: its addresses, 10.0.3.0/24 (default: chosen)"),
@@ -27,6 +28,11 @@ def do_network(args: argparse.Namespace) -> int:
     from ..home import home as open_home
 
     home = open_home()
+    if args.action == "map":
+        from ..maps.networks import network_map
+
+        print(json.dumps(asdict(network_map())) if args.json else network_map())
+        return 0
     if args.action == "ls":
         found = [networks.get(home, name) for name in networks.names(home)]
         if args.json:

@@ -1,4 +1,4 @@
-"""Commands that tell: ps, info, logs, images, doctor, ledger."""
+"""Commands that tell: ps, info, logs, images, namespaces, doctor, ledger."""
 
 import argparse
 import json
@@ -158,6 +158,24 @@ def do_images(args: argparse.Namespace) -> int:
         except NotPossibleHere as error:
             card, layers = f"not here: {error}", ()
         print(json.dumps({"name": name, "card": card, "layers": layers}) if args.json else f"{name:10} {plain(card)}")
+    return 0
+
+
+@command(
+    "tell who is in which namespaces, and who shares one: of all, or of these containers and processes",
+    arg("--pid", type=int, action="append", metavar="N", help="a process, of whomever; repeatable"),
+    arg("--about", type=int, metavar="ID", help="all about one namespace, by its number"),
+    arg("names", nargs="*", metavar="NAME", help="a container"),
+)  # fmt: skip
+def do_namespaces(args: argparse.Namespace) -> int:
+    from ..maps.namespaces import namespaces
+
+    found = namespaces(*args.names, pid=args.pid)
+    if args.about is None:
+        print(found)
+        return 0
+    for heading, lines in found.about(args.about).items():
+        print(heading, *(f"    {line}" for line in lines), sep="\n")
     return 0
 
 

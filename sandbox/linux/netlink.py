@@ -38,6 +38,8 @@ class Link:
     master: int  # index of the bridge that it is a port of, or 0
     rx_bytes: int
     tx_bytes: int
+    rx_packets: int
+    tx_packets: int
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,6 @@ def _link(body: bytes) -> Link:
     info = attributes(found.get(c.IFLA_LINKINFO, b""))
     name, kind = (raw.rstrip(b"\0").decode() for raw in (found[c.IFLA_IFNAME], info.get(c.IFLA_INFO_KIND, b"")))
     mtu, master = (int.from_bytes(found.get(number, b""), sys.byteorder) for number in (c.IFLA_MTU, c.IFLA_MASTER))
-    _, _, received, sent = struct.unpack_from("=4Q", found.get(c.IFLA_STATS64, bytes(32)))
+    in_packets, out_packets, received, sent = struct.unpack_from("=4Q", found.get(c.IFLA_STATS64, bytes(32)))
     hwaddr = found.get(c.IFLA_ADDRESS, b"").hex(":")
-    return Link(index, name, kind, bool(flags & c.IFF_UP), mtu, hwaddr, master, received, sent)
+    return Link(index, name, kind, bool(flags & c.IFF_UP), mtu, hwaddr, master, received, sent, in_packets, out_packets)

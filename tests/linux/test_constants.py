@@ -11,7 +11,8 @@ from sandbox.linux.numbers import AUDIT_ARCH
 HEADERS = (
     "asm/ioctls.h", "linux/audit.h", "linux/capability.h", "linux/fcntl.h", "linux/fs.h", "linux/if.h", "linux/if_addr.h",
     "linux/if_link.h", "linux/inotify.h", "linux/mount.h", "linux/netfilter.h", "linux/netfilter/nf_tables.h",
-    "linux/netfilter/nfnetlink.h", "linux/netlink.h", "linux/openat2.h", "linux/prctl.h", "linux/rtnetlink.h", "linux/sched.h",
+    "linux/netfilter/nfnetlink.h", "linux/netlink.h", "linux/nsfs.h",
+    "linux/openat2.h", "linux/prctl.h", "linux/rtnetlink.h", "linux/sched.h",
     "linux/seccomp.h", "linux/securebits.h", "linux/sockios.h", "linux/veth.h",
 )  # fmt: skip
 #: The C library's own header for what the kernel's don't show; the two can't be included together.

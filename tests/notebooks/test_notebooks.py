@@ -217,7 +217,7 @@ WRONG = {
     ("08_memory-pids", "exercise-1"): "limit = need * 1.5",
     ("08_memory-pids", "exercise-2"): "set_memory('tight', 64)",
     ("09_cpu-io-freezer", "exercise-1"): "turn('left', cpu_weight='150', cpu_shares='1536')",
-    ("09_cpu-io-freezer", "exercise-2"): "turn('right', cpu_weight='1', cpu_shares='2')",
+    ("09_cpu-io-freezer", "exercise-2"): "turn('right', cpu_max='1000 100000', cpu_cfs_quota_us='1000')",
     ("12_network", "exercise-1"): "on('host', f'ip link set {link} up')",
     ("12_network", "exercise-2"): "on('host', f'sandbox run -d --name door -p 9090:80 {SERVE}')",
     ("12_network", "exercise-3"): "for name in ('front', 'back'):\n"

@@ -8,7 +8,7 @@ server that gives addresses (DHCP) and knows names (DNS). network_namespaces(7),
 from .bridge import MakeBridge
 from .cable import MoveLink, PlugMacvlan, PlugVeth
 from .helpers import AwaitHelpers, find_program
-from .link import BringUpLoopback, ConfigureLink, addresses, read
+from .link import BringUpLoopback, ConfigureLink, addresses, read, routes
 from .names import ServeNames, hwaddr_of
 from .nat import RaiseNat
 from .publish import Publish
@@ -16,5 +16,5 @@ from .usermode import CarryPackets
 
 __all__ = [
     "AwaitHelpers", "BringUpLoopback", "CarryPackets", "ConfigureLink", "MakeBridge", "MoveLink", "PlugMacvlan", "PlugVeth",
-    "Publish", "RaiseNat", "ServeNames", "addresses", "find_program", "hwaddr_of", "read",
+    "Publish", "RaiseNat", "ServeNames", "addresses", "find_program", "hwaddr_of", "read", "routes",
 ]  # fmt: skip

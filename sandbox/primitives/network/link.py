@@ -36,6 +36,30 @@ def addresses(pid: int | str = "self", *, loopback: bool = False) -> tuple[str, 
     return tuple(found)
 
 
+def routes(pid: int | str = "self") -> tuple[str, ...]:
+    """The routes of a process's network namespace, in the words of `ip route`. proc_pid_net(5), route and ipv6_route."""
+    found = []
+    for line in _shown(pid, "route")[1:]:
+        device, network, gateway, _, _, _, _, mask = line.split()[:8]
+        length = int(mask, 16).bit_count()
+        found.append(_route(_ipv4(network), length, _ipv4(gateway) if int(gateway, 16) else "", device))
+    for line in _shown(pid, "ipv6_route"):
+        network, prefix, _, _, gateway, *_, device = line.split()
+        if device != "lo" and not network.startswith(("fe80", "ff")):  # only those that lead somewhere
+            via = socket.inet_ntop(socket.AF_INET6, bytes.fromhex(gateway)) if int(gateway, 16) else ""
+            found.append(_route(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(network)), int(prefix, 16), via, device))
+    return tuple(found)
+
+
+def _route(network: str, length: int, via: str, device: str) -> str:
+    return ("default" if length == 0 else f"{network}/{length}") + (f" via {via}" if via else "") + f" dev {device}"
+
+
+def _ipv4(text: str) -> str:
+    """An address as the kernel prints it there: as a number in the machine's own order of bytes."""
+    return socket.inet_ntoa(struct.pack("=I", int(text, 16)))
+
+
 def _shown(pid: int | str, name: str) -> list[str]:
     """The lines of a file about its network; none on a kernel without IPv6, and of a process that is ending: its network goes
     before it does, and PID 1 waits for all the others then."""

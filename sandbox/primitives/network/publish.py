@@ -30,7 +30,7 @@ class Publish(Step):
             for fd in _take(host, port, protocol):
                 world.held[f"port {protocol} {host} {port} {fd}"] = fd
         files.write(f"/proc/sys/net/ipv4/conf/{self.bridge}/route_localnet", "1")  # 127.0.0.1 of the host, too
-        table = f"table inet {self._table}"
+        table = f"table inet {self.table}"
         rows = "".join(f"        {row}\n" for row in self._rows())
         script = f"{table}\ndelete {table}\n{table} {{\n"
         for chain, hook in (("arriving", "prerouting priority dstnat"), ("own", "output priority -100")):
@@ -40,7 +40,7 @@ class Publish(Step):
 
     def undo(self) -> None:
         helpers.wait_for(self._script)
-        nat.delete_table(self._table)
+        nat.delete_table(self.table)
         for path in (self._script, f"{self._script}.said"):
             with suppress(FileNotFoundError):
                 os.unlink(path)
@@ -54,12 +54,13 @@ class Publish(Step):
             yield f"meta nfproto {only} {mine} {protocol} dport {port} dnat {family} to {to}"
 
     @property
-    def _table(self) -> str:
+    def table(self) -> str:
+        """The name of its table of rules."""
         return f"publish_{zlib.crc32(self.container.encode()):08x}"
 
     @property
     def _script(self) -> str:
-        return f"{state.folder_of(self.bridge)}/{self._table}.nft"
+        return f"{state.folder_of(self.bridge)}/{self.table}.nft"
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         if error.errno == 98:  # EADDRINUSE

@@ -74,7 +74,7 @@ class CarryPackets(Step):
     def undo(self) -> None:
         helpers.wait_for(f"{self._base}.log")
         with suppress(OSError, ValueError):
-            pid = int(files.read(f"{self._base}.pid"))
+            pid = self.carrier()
             pidfd = os.pidfd_open(pid)
             try:
                 # Its own words name our files: so the number has not become a stranger's.
@@ -85,6 +85,10 @@ class CarryPackets(Step):
         for end in ("log", "log.said", "pid", "sock", "err"):
             with suppress(FileNotFoundError):
                 os.unlink(f"{self._base}.{end}")
+
+    def carrier(self) -> int:
+        """The pid of the program. Raises OSError and ValueError: it is not there yet."""
+        return int(files.read(f"{self._base}.pid"))
 
     @property
     def _base(self) -> str:
