@@ -20,6 +20,7 @@ from IPython.display import display, publish_display_data
 
 from sandbox import SandboxError
 
+from ..card import Card, mistake
 from ..untrusted import visible
 from .ticker import ticker
 
@@ -168,7 +169,9 @@ class Picture(anywidget.AnyWidget):
             said = self.heard(message)
             self.notice = ""
         except SandboxError as error:
-            self.notice = visible(str(error))
+            self.notice = str(Card.of(error))
+        except Exception as error:  # or the page would wait for its answer for ever
+            self.notice = str(Card.of(mistake(error)))
         self.send({"do": "done", "number": message.get("number"), "said": said, "notice": self.notice})
 
 
