@@ -34,8 +34,8 @@ _WHERE = {
     "Info": "listing", "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting", "Stage": "stages",
     "Stepper": "stepper", "Timeline": "timelines", "Track": "timelines", "Trace": "trace", "plan": "starting", "record_runc":
     "runc", "run": "starting", "spawn": "starting", "spec_for": "starting", "timeline": "timelines",
-    "NamespaceMap": "maps.namespaces", "namespaces": "maps.namespaces", "NetworkMap": "maps.networks", "Cable": "maps.networks",
-    "network_map": "maps.networks",
+    "NamespaceMap": "maps.namespaces", "namespaces": "maps.namespaces", "NetworkMap": "maps.networks",
+    "network_map": "maps.networks", "Cable": "maps.networks",
 }  # fmt: skip
 
 #: Modules that are handed on whole.

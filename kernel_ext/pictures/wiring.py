@@ -151,6 +151,7 @@ def _lines(seen: "sandbox.NetworkMap", boxes: dict[str, "Box"]) -> list[dict[str
         label = f"{cable.host_end} — {cable.device}" if cable.host_end else cable.kind
         found.append({
             "id": identity(cable), "kind": cable.kind, "line": [left + wide, start, x, at], "label": visible(label),
-            "title": visible(f"cable of {cable.container}: {label}"), "about": [visible(line) for line in _told(seen, [cable])],
+            "title": visible(f"cable of {cable.container}: {label}"),
+            "about": [visible(line) for line in _told(seen, [cable])],
         })  # fmt: skip
     return found

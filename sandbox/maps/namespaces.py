@@ -67,7 +67,7 @@ class NamespaceMap:
         same letter."""
         companies: dict[int, list[int]] = {}
         for number, row in enumerate(self.rows):
-            for id in row.ids:
+            for id in filter(None, row.ids):
                 companies.setdefault(id, []).append(number)
         letters: dict[tuple[int, ...], str] = {}
         marks = {}
