@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 OWN_WAY = {
     "lxc-console": ("consoles", "console"),
     "lxc-start": ("booting", "start"),
+    "lxc-top": ("cgroups_magic", "top"),
 }
 #: Magics that may have a text below their line.
 WITH_A_CELL = ("lxc_console",)
@@ -45,6 +46,7 @@ def register(shell: "InteractiveShell") -> None:
 def line_magics() -> dict[str, Callable[..., None]]:
     """Every line magic: its name, and what it does."""
     return {
+        "cgroups": cgroups,
         "container_logs": container_logs,
         "namespaces": maps.namespaces,
         "networks": maps.networks,
@@ -52,6 +54,13 @@ def line_magics() -> dict[str, Callable[..., None]]:
         "timeline": timeline,
         **{name.replace("-", "_"): _lxc(name) for name in sandbox.lxc.commands.COMMANDS},
     }
+
+
+def cgroups(session: Session, line: str) -> None:
+    """What containers use, live, with their limits: `%cgroups [NAME …]`. Without a name: all that run."""
+    from . import cgroups_magic
+
+    cgroups_magic.cgroups(session, line)
 
 
 def shell_command(session: Session, line: str) -> None:

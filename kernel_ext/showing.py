@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 #: Module and name of a type → module and name of its picture.
 PICTURES = {
+    ("sandbox.sampling", "Sampler"): ("cgroups", "CgroupsView"),
     ("sandbox.stepper", "Stepper"): ("stepper", "StepperView"),
     ("sandbox.timelines", "Timeline"): ("timeline", "TimelinePicture"),
     ("sandbox.maps.namespaces", "NamespaceMap"): ("namespaces", "NamespacesPicture"),

@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # `typing` itself would take as long as half of Python's 
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import console, host, lxc, options, terminal, values
+    from . import columns, console, host, loads, lxc, options, sampling, terminal, values
     from .console import Console
     from .container import Container, launch
     from .errors import InvalidOption, KernelRefused, NotFound, NotPossibleHere, SandboxError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .maps.namespaces import NamespaceMap, namespaces
     from .maps.networks import Cable, NetworkMap, network_map
     from .runc import record_runc
+    from .sampling import Sampler
     from .spec import Spec
     from .stages import Stage
     from .starting import Kept, plan, run, spawn, spec_for
@@ -29,23 +30,24 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Console": "console", "Container": "container", "launch": "container", "InvalidOption": "errors", "KernelRefused":
-    "errors", "NotFound": "errors", "NotPossibleHere": "errors", "SandboxError": "errors", "Job": "job", "Result": "job",
-    "Info": "listing", "containers": "listing", "ledger": "listing", "Spec": "spec", "Kept": "starting", "Stage": "stages",
-    "Stepper": "stepper", "Timeline": "timelines", "Track": "timelines", "Trace": "trace", "plan": "starting", "record_runc":
-    "runc", "run": "starting", "spawn": "starting", "spec_for": "starting", "timeline": "timelines",
-    "NamespaceMap": "maps.namespaces", "namespaces": "maps.namespaces", "NetworkMap": "maps.networks",
-    "network_map": "maps.networks", "Cable": "maps.networks",
+    "Cable": "maps.networks", "Console": "console", "Container": "container", "Info": "listing", "InvalidOption": "errors",
+    "Job": "job", "Kept": "starting", "KernelRefused": "errors", "NamespaceMap": "maps.namespaces",
+    "NetworkMap": "maps.networks", "NotFound": "errors", "NotPossibleHere": "errors", "Result": "job",
+    "Sampler": "sampling", "SandboxError": "errors", "Spec": "spec", "Stage": "stages", "Stepper": "stepper",
+    "Timeline": "timelines", "Trace": "trace", "Track": "timelines", "containers": "listing", "launch": "container",
+    "ledger": "listing", "namespaces": "maps.namespaces", "network_map": "maps.networks", "plan": "starting",
+    "record_runc": "runc", "run": "starting", "spawn": "starting", "spec_for": "starting", "timeline": "timelines",
 }  # fmt: skip
 
 #: Modules that are handed on whole.
-_ROOMS = ("console", "host", "lxc", "options", "terminal", "values")
+_ROOMS = ("columns", "console", "host", "loads", "lxc", "options", "sampling", "terminal", "values")
 
 __all__ = [
-    "Cable", "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NamespaceMap", "NetworkMap",
-    "NotFound", "NotPossibleHere", "Result", "SandboxError", "Spec", "Stage", "Stepper", "Timeline", "Trace", "Track",
-    "console", "containers", "host", "launch", "ledger", "lxc", "namespaces", "network_map", "options", "plan",
-    "record_runc", "run", "spawn", "spec_for", "terminal", "timeline", "values",
+    "Cable", "Console", "Container", "Info", "InvalidOption", "Job", "Kept", "KernelRefused", "NamespaceMap",
+    "NetworkMap", "NotFound", "NotPossibleHere", "Result", "Sampler", "SandboxError", "Spec", "Stage", "Stepper",
+    "Timeline", "Trace", "Track", "columns", "console", "containers", "host", "launch", "ledger", "loads", "lxc",
+    "namespaces", "network_map", "options", "plan", "record_runc", "run", "sampling", "spawn", "spec_for", "terminal",
+    "timeline", "values",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
-from . import dependents, images, logs, networks
+from . import dependents, images, logs, networks, updating
 from .errors import InvalidOption, NotFound, WrongState
 from .home import home as open_home
 from .job import Job, Result, explain, warnings
@@ -21,7 +21,7 @@ from .listing import Info, info
 from .options import spec_from
 from .plans import Running, Where, compile_exec
 from .primitives import cgroups, hooks
-from .spec import Process, Spec
+from .spec import Process, Resources, Spec
 from .starting import How, collect, is_privileged, place, request
 from .store import Home, check_name, random_name
 from .trace import Trace
@@ -208,6 +208,12 @@ class Container:
 
     def unfreeze(self) -> None:
         self._ask({"do": "unfreeze"})
+
+    def update(self, **limits: Any) -> Resources:
+        """Turn its limits: memory, swap, cpus, cpu_weight, cpuset, pids, as `create` takes them. See `updating.update`."""
+        if not self.on_shelf:
+            self.running()
+        return updating.update(self.home, self.name, limits)
 
     def stop(self, timeout: float = 10.0, signal: int = 0, *, kill: bool = True) -> Result | None:
         """Ask it to end, wait up to `timeout` seconds, then kill it. Returns how it ended.

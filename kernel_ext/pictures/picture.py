@@ -40,6 +40,7 @@ class Picture(anywidget.AnyWidget):
 
     #: Its part of the page: a file in js/, without ".js"; with a style sheet of the same name where there is one.
     script: ClassVar[str]
+    parts: ClassVar[tuple[str, ...]] = ()  # further files that go in front of it
 
     title = traitlets.Unicode().tag(sync=True)
     data = traitlets.Dict().tag(sync=True)  # what is drawn, as JSON types
@@ -50,7 +51,7 @@ class Picture(anywidget.AnyWidget):
         if "script" not in vars(cls):  # traitlets makes a class of its own for each widget
             return
         # A module that the browser gets as text can import no other by name: what all share goes in front.
-        cls._esm = "\n".join((JS / f"{name}.js").read_text() for name in ("shared", cls.script))
+        cls._esm = "\n".join((JS / f"{name}.js").read_text() for name in ("shared", *cls.parts, cls.script))
         sheets = [JS / f"{name}.css" for name in ("shared", cls.script)]
         cls._css = "\n".join(sheet.read_text() for sheet in sheets if sheet.exists())
 

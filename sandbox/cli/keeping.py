@@ -44,6 +44,17 @@ def do_unfreeze(args: argparse.Namespace) -> int:
     return each(args.names, lambda found: found.unfreeze())
 
 
+@command(
+    "turn the limits of containers, while they run and for their next start", NAMES,
+    options=lambda all: {"memory", "swap", "cpus", "cpu_weight", "cpuset", "pids"},
+)  # fmt: skip
+def do_update(args: argparse.Namespace) -> int:
+    from .. import options
+
+    limits = options.given(args)
+    return each(args.names, lambda found: found.update(**limits))
+
+
 @command("wait until containers end, and print their exit codes", NAMES)
 def do_wait(args: argparse.Namespace) -> int:
     from ..container import Container

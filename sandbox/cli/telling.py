@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from .. import tables
+from ..columns import columns
 from ..errors import NotPossibleHere, plain
 from .words import JSON, NAME, OURS, arg, command, flag
 
@@ -37,7 +37,7 @@ def do_ps(args: argparse.Namespace) -> int:
         for info in shown:
             print(info.name if args.quiet else json.dumps(asdict(info)))
     else:
-        _table([("NAME", "STATE", "IMAGE", "PID", "CPU", "MEMORY", "STATUS"), *map(_row, shown)])
+        print(columns([("NAME", "STATE", "IMAGE", "PID", "CPU", "MEMORY", "STATUS"), *map(_row, shown)]))
     return 0
 
 
@@ -58,10 +58,6 @@ def _age(begun: float) -> str:
     return f"{seconds // size}{unit}"
 
 
-def _table(rows: list[tuple[str, ...]]) -> None:
-    print(*tables.lines(rows), sep="\n")
-
-
 @command("show all that is known of one container", JSON, NAME)
 def do_info(args: argparse.Namespace) -> int:
     from ..container import Container
@@ -70,7 +66,7 @@ def do_info(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(known))
     else:
-        _table([(f"{key}:", str(value)) for key, value in known.items() if value not in (None, "", ())])
+        print(columns([(f"{key}:", str(value)) for key, value in known.items() if value not in (None, "", ())]))
     return 0
 
 

@@ -15,7 +15,7 @@ from . import protocol
 #: The folder that is there where systemd is PID 1. sd_booted(3).
 SYSTEMD = "/run/systemd/system"
 #: What may be asked again when the launcher was killed before it answered: asking twice does no more than asking once.
-REPEATABLE = ("hello", "settle", "wait", "freeze", "unfreeze", "stop")
+REPEATABLE = ("hello", "settle", "wait", "freeze", "unfreeze", "stop", "update")
 #: Seconds in which a launcher must have come up.
 PATIENCE = 10.0
 

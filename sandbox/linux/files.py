@@ -44,6 +44,12 @@ def write(path: str, text: str, dirfd: int | None = None) -> None:
 
 def pairs(text: str) -> dict[str, int]:
     """A flat keyed file ("oom 0\\noom_kill 1") as a dictionary; lines of another form are left out."""
+    words = text.split()
+    if len(words) == 2 * text.count("\n"):  # as it nearly always is; plots read thousands of these a second
+        try:
+            return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+        except ValueError:
+            pass
     found = {}
     for line in text.splitlines():
         key, _, value = line.partition(" ")

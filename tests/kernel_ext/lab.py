@@ -1,4 +1,4 @@
-"""JupyterLab in a real browser, with everything of its own: settings, workspaces, kernels."""
+"""JupyterLab, or Notebook 7, in a real browser, with everything of its own: settings, workspaces, kernels."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,60 @@ from tests.conftest import REPOSITORY
 from tests.shell import until
 
 TOKEN = "of-this-test"
+#: Where each application has a notebook.
+PLACES = {"jupyterlab": "lab/tree", "notebook": "notebooks"}
 
 
 class Lab:
-    """One notebook in JupyterLab. `page` is Playwright's."""
+    """One notebook in JupyterLab. `page` is Playwright's, `wrong` what the page's scripts complained of."""
 
-    def __init__(self, browser: Any, address: str, path: Path) -> None:
-        self.path, self._browser = path, browser
-        self._url = f"{address}/lab/tree/{path.name}?reset&token={TOKEN}"
+    def __init__(self, browser: Any, address: str, path: Path, app: str) -> None:
+        self.path, self.browser = path, browser
+        self._address = f"{address}/{PLACES[app]}"
         self.page: Any = None
+        self.wrong: list[str] = []
         self.open()
 
     def open(self) -> None:
         """Open the notebook, as a new page."""
         if self.page:
             self.page.close()
-        self.page = self._browser.new_page(viewport={"width": 1100, "height": 900})
-        self.page.goto(self._url)
+        self.page = self.browser.new_page(viewport={"width": 1100, "height": 900})
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("console", lambda message: message.type == "error" and self.wrong.append(message.text))
+        self.page.goto(self._url(self.path.name))
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.ready")
         self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.info")
+
+    def _url(self, name: str) -> str:
+        return f"{self._address}/{name}?reset&token={TOKEN}"
+
+    def theme(self, name: str) -> None:
+        """Change the theme of the page."""
+        self.page.evaluate("name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
+
+    def notebook(self) -> dict[str, Any]:
+        """The file, as it was saved last."""
+        found: dict[str, Any] = json.loads(self.path.read_text())
+        return found
+
+    def copy(self, name: str, *, trusted: bool) -> Any:
+        """A page with a copy of the notebook that has no kernel: as one that was downloaded, or one's own from yesterday."""
+        from nbformat import from_dict
+        from nbformat.sign import NotebookNotary
+
+        notebook = self.notebook()
+        del notebook["metadata"]["kernelspec"]
+        (self.path.parent / f"{name}.ipynb").write_text(json.dumps(notebook))
+        notary = NotebookNotary(data_dir=str(self.path.parent / "data"))
+        (notary.sign if trusted else notary.unsign)(from_dict(notebook))
+        notary.store.close()
+        page = self.browser.new_page(viewport={"width": 1100, "height": 900})
+        page.goto(self._url(f"{name}.ipynb"))
+        page.get_by_role("button", name="No Kernel", exact=True).click(timeout=60_000)
+        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        return page
 
     @property
     def cells(self) -> int:
@@ -56,15 +90,17 @@ class Lab:
     def save(self) -> list[dict[str, Any]]:
         """The cells of the notebook, saved."""
         self.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
-        cells: list[dict[str, Any]] = json.loads(self.path.read_text())["cells"]
+        cells: list[dict[str, Any]] = self.notebook()["cells"]
         return cells
 
 
 @contextmanager
-def lab(folder: Path, sources: Sequence[str], environment: dict[str, str]) -> Iterator[Lab]:
-    """A notebook with these cells, opened."""
-    from playwright.sync_api import sync_playwright
+def lab(folder: Path, sources: Sequence[str], environment: dict[str, str], *, app: str = "jupyterlab",
+        packages: str = "", beside: Lab | None = None) -> Iterator[Lab]:  # fmt: skip
+    """A notebook with these cells, opened; in the browser of another one, for Playwright drives one at a time.
 
+    `packages` is a folder that the kernel's Python looks into first.
+    """
     path = folder / "lesson.ipynb"
     cells = [{"cell_type": "code", "id": f"cell-{number}", "metadata": {}, "execution_count": None, "outputs": [],
               "source": source} for number, source in enumerate(sources)]  # fmt: skip
@@ -75,7 +111,13 @@ def lab(folder: Path, sources: Sequence[str], environment: dict[str, str]) -> It
         port = sock.getsockname()[1]
     own = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
     own |= {f"JUPYTERLAB_{name}_DIR": str(folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
-    own |= {"IPYTHONDIR": str(folder / "ipython"), "PYTHONPATH": str(REPOSITORY), "JUPYTER_TOKEN": TOKEN, **environment}
+    own |= {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_TOKEN": TOKEN, **environment}
+    search = f"{packages}:{REPOSITORY}" if packages else str(REPOSITORY)
+    launch = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": launch, "display_name": "Python 3", "language": "python", "env": {"PYTHONPATH": search}}
+    _put(folder / "data/kernels/python3/kernel.json", spec)
+    # Or it asks whether it may fetch news, in front of what the tests look at.
+    _put(folder / "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings", {"fetchNews": "false"})
     words = [
         "--no-browser",
         "--allow-root",
@@ -86,17 +128,31 @@ def lab(folder: Path, sources: Sequence[str], environment: dict[str, str]) -> It
     ]
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *words], env=os.environ | own, cwd=folder, stdout=log, stderr=log
+            [sys.executable, "-m", app, *words], env=os.environ | own, cwd=folder, stdout=log, stderr=log
         )
     try:
         until(lambda: _listens(port), "the server should listen")
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            yield Lab(browser, f"http://127.0.0.1:{port}", path)
-            browser.close()
+        with nullcontext(beside.browser) if beside else _chromium() as browser:
+            yield (opened := Lab(browser, f"http://127.0.0.1:{port}", path, app))
+            opened.page.close()
     finally:
         server.terminate()  # which ends its kernels, too
         server.wait(30)
+
+
+@contextmanager
+def _chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def _put(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content))
 
 
 def _listens(port: int) -> bool:

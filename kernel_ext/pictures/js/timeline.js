@@ -2,11 +2,11 @@
 
 const GUTTER = 96; // pixels for the names of the lanes
 const ROW = 26; // height of a bar
-const LEAN = 88; // room for the names that lean out of a lane
+const LEAN = 98; // room for the names that lean out of a lane
 const GAP = 30; // between the lanes, for the arrows
 const APART = 13; // two leaning names are at least so many pixels from each other
 const LETTER = 6.2; // the width of a letter, more or less
-const LONG = 26; // letters of a name that leans
+const LONG = 22; // letters of a name that leans
 const LANES = ["outside", "inside"];
 
 function render({ model, el }) {

@@ -7,7 +7,9 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 from ...errors import NotPossibleHere, SandboxError
 from ...immutable import immutable
@@ -22,6 +24,7 @@ class Usage:
     cpu_seconds: float | None = None
     cpu_user: float | None = None
     cpu_system: float | None = None
+    cpu_limit: float | None = None  # CPUs, as the quota allows
     throttled: int | None = None  # periods in which the CPU quota ran out
     throttled_seconds: float | None = None
     memory: int | None = None  # all that is charged: of processes, page cache and kernel
@@ -33,6 +36,7 @@ class Usage:
     kernel: int | None = None
     pids: int | None = None
     pids_limit: int | None = None
+    forks_refused: int | None = None  # how often the limit of processes was in the way
     io_read: int | None = None
     io_written: int | None = None
     io_operations: int | None = None  # how often it read or wrote
@@ -62,6 +66,40 @@ def glance(directories: Directories) -> Usage:
         if reader := driver(directories, directory).GLANCES.get(controller):
             fields.update(reader(directory))
     return Usage(**fields)
+
+
+class Reader:
+    """Reads one group again and again, its files kept open. Close it at the end."""
+
+    def __init__(self, directories: Directories) -> None:
+        knobs.may_hold_many()
+        held = {path: knobs.Held(path) for path in distinct(directories)}
+        drivers = {path: driver(directories, path) for path in held}
+        self._held = list(held.values())
+        named = {controller for controller, _ in directories}
+        once = [pair for pair in directories if not (pair[0] == UNIFIED and "cpuacct" in named)]  # the same number
+        self._moving = [(r, held[path]) for name, path in once if (r := drivers[path].MOVING.get(name))]
+        self._all = [(r, held[path]) for name, path in directories if (r := drivers[path].READERS.get(name))]
+
+    def moving(self) -> dict[str, Any]:
+        """What changes all the time, as fields of Usage: CPU time and throttling, memory, processes, bytes."""
+        return self._read(self._moving)
+
+    def all(self) -> dict[str, Any]:
+        """Every field of Usage that is counted here."""
+        return self._read(self._all)
+
+    @staticmethod
+    def _read(readers: list[tuple[Callable[[str], dict[str, Any]], knobs.Held]]) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        for reader, directory in readers:
+            fields.update(reader(directory))
+        return fields
+
+    def close(self) -> None:
+        """Close the files."""
+        for directory in self._held:
+            directory.close()
 
 
 def oom_kills(directories: Directories) -> int:

@@ -9,8 +9,8 @@ from ...linux import files
 from . import knobs
 
 
-def limit(directory: str, pids: int) -> None:
-    files.write(f"{directory}/pids.max", str(pids))
+def limit(directory: str, pids: int | None) -> None:
+    files.write(f"{directory}/pids.max", "max" if pids is None else str(pids))
 
 
 def glance(directory: str) -> dict[str, Any]:
@@ -18,4 +18,5 @@ def glance(directory: str) -> dict[str, Any]:
 
 
 def read(directory: str) -> dict[str, Any]:
-    return glance(directory) | {"pids_limit": knobs.number(directory, "pids.max")}
+    refused = files.pairs(knobs.text(directory, "pids.events")).get("max")
+    return glance(directory) | {"pids_limit": knobs.number(directory, "pids.max"), "forks_refused": refused}

@@ -12,15 +12,13 @@ from ...errors import NotPossibleHere
 from ...linux import files
 from ...step import Step, World
 from . import group as groups
-from . import knobs, pids, refusals
+from . import knobs, refusals
 from .ground import choose, fill_cpuset, here, make_group
 from .hierarchy import UNIFIED, Directories, is_ours
+from .turning import NEEDS, set_limit
 
 #: The file of a v1 group that takes single threads. Only to that one, and by the number 0, a process moves itself unhindered.
 TASKS = "tasks"
-
-#: Which controller each limit needs.
-NEEDS = {"memory": "memory", "pids": "pids", "cpus": "cpu", "cpu_weight": "cpu", "cpuset": "cpuset"}
 
 
 def _check(directories: Directories, *, below: bool = False) -> None:
@@ -102,8 +100,9 @@ class SetLimits(Step):
         for limit, controller in NEEDS.items():
             value = getattr(self, limit)
             if value is not None:
-                directory = dict(self.directories).get(controller)
-                notes.append(self._set(limit, value, directory) if directory else self._missing(limit, controller))
+                joined = controller in dict(self.directories)
+                done = set_limit(self.directories, limit, value, self.swap) if joined else self._missing(limit, controller)
+                notes.append(done)
         notes += [self._write(name, value) for name, value in self.files]
         return "; ".join(filter(None, notes))
 
@@ -112,17 +111,6 @@ class SetLimits(Step):
         if not path:
             return f"{name} is not set: this machine's control groups have no such file"
         files.write(path, value)
-        return ""
-
-    def _set(self, limit: str, value: object, directory: str) -> str:
-        driver = groups.driver(self.directories, directory)
-        if limit == "memory":
-            note: str = driver.limit_memory(directory, value, self.swap)
-            return note
-        set_limit = {
-            "pids": pids.limit, "cpus": driver.limit_cpu, "cpu_weight": driver.weigh_cpu, "cpuset": driver.pin_cpus,
-        }[limit]  # fmt: skip
-        set_limit(directory, value)
         return ""
 
     def _missing(self, limit: str, controller: str) -> str:

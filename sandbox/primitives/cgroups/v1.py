@@ -3,6 +3,7 @@
 The same functions as in `v2`, each on one directory. Documentation/admin-guide/cgroup-v1/*.rst.
 """
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -16,14 +17,16 @@ _NO_LIMIT = 1 << 62  # v1 has no "max": no limit shows as the largest number of 
 # --- memory ---------------------------------------------------------------------------------------------------------
 
 
-def limit_memory(directory: str, memory: int, swap: int) -> str:
-    """Limit memory, and memory and swap together where swap is counted; returns what could not be done."""
-    both = str(memory + swap)
+def limit_memory(directory: str, memory: int | None, swap: int) -> str:
+    """Limit memory, and memory and swap together where swap is counted; returns what could not be done. None: no limit."""
+    alone, both = ("-1", "-1") if memory is None else (str(memory), str(memory + swap))
     try:
-        files.write(f"{directory}/memory.limit_in_bytes", str(memory))
-    except OSError:  # EINVAL: memory alone may never exceed memory and swap together, so raising goes the other way round
+        files.write(f"{directory}/memory.limit_in_bytes", alone)
+    except OSError as error:  # memory alone may never exceed memory and swap together, so raising goes the other way round
+        if error.errno != errno.EINVAL:
+            raise
         knobs.write(directory, "memory.memsw.limit_in_bytes", both)
-        files.write(f"{directory}/memory.limit_in_bytes", str(memory))
+        files.write(f"{directory}/memory.limit_in_bytes", alone)
     counted = knobs.write(directory, "memory.memsw.limit_in_bytes", both)
     return "" if counted else "swap is not limited: this kernel does not count it (boot with swapaccount=1)"
 
@@ -74,6 +77,11 @@ def read_cpu(directory: str) -> dict[str, Any]:
         "throttled": stat.get("nr_throttled"),
         "throttled_seconds": None if nanoseconds is None else nanoseconds / 1e9,
     }
+
+
+def read_cpu_limit(directory: str) -> dict[str, Any]:
+    quota, period = (knobs.number(directory, f"cpu.cfs_{name}_us") for name in ("quota", "period"))  # -1 is no limit
+    return read_cpu(directory) | {"cpu_limit": quota / period if quota and period else None}
 
 
 def glance_cpuacct(directory: str) -> dict[str, Any]:
@@ -158,7 +166,9 @@ Reader = Callable[[str], dict[str, Any]]
 GLANCES: dict[str, Reader] = {
     "cpuacct": glance_cpuacct, "memory": glance_memory, "pids": pids.glance, "blkio": glance_io,
 }  # fmt: skip
+#: What changes all the time: for pictures that move.
+MOVING: dict[str, Reader] = GLANCES | {"cpu": read_cpu}
 READERS: dict[str, Reader] = {
-    "cpu": read_cpu, "cpuacct": read_cpuacct, "memory": read_memory, "pids": pids.read, "blkio": read_io,
+    "cpu": read_cpu_limit, "cpuacct": read_cpuacct, "memory": read_memory, "pids": pids.read, "blkio": read_io,
     "freezer": read_freezer,
 }  # fmt: skip

@@ -16,9 +16,9 @@ _PERIOD = 100_000  # µs: the kernel's own default
 # --- memory ---------------------------------------------------------------------------------------------------------
 
 
-def limit_memory(directory: str, memory: int, swap: int) -> str:
-    """Limit memory, and swap where there is any; returns what could not be done."""
-    files.write(f"{directory}/memory.max", str(memory))
+def limit_memory(directory: str, memory: int | None, swap: int) -> str:
+    """Limit memory (None: do not), and swap where there is any; returns what could not be done."""
+    files.write(f"{directory}/memory.max", "max" if memory is None else str(memory))
     counted = knobs.write(directory, "memory.swap.max", str(swap))
     return "" if counted else "swap is not limited: this kernel does not count it (boot with swapaccount=1)"
 
@@ -64,6 +64,11 @@ def pin_cpus(directory: str, cpus: str) -> None:
 def read_cpu(directory: str) -> dict[str, Any]:
     stat = files.pairs(knobs.text(directory, "cpu.stat"))
     return {"throttled": stat.get("nr_throttled"), "throttled_seconds": _seconds(stat.get("throttled_usec"))}
+
+
+def read_cpu_limit(directory: str) -> dict[str, Any]:
+    quota, _, period = knobs.text(directory, "cpu.max").partition(" ")  # "max 100000" where there is no limit
+    return read_cpu(directory) | {"cpu_limit": int(quota) / int(period) if quota.isdigit() else None}
 
 
 def _seconds(microseconds: int | None) -> float | None:
@@ -142,6 +147,8 @@ Reader = Callable[[str], dict[str, Any]]
 GLANCES: dict[str, Reader] = {
     UNIFIED: glance_tree, "memory": glance_memory, "pids": pids.glance, "io": read_io,
 }  # fmt: skip
+#: What changes all the time: for pictures that move.
+MOVING: dict[str, Reader] = GLANCES | {"cpu": read_cpu}
 READERS: dict[str, Reader] = {
-    UNIFIED: read_tree, "cpu": read_cpu, "memory": read_memory, "pids": pids.read, "io": read_io,
+    UNIFIED: read_tree, "cpu": read_cpu_limit, "memory": read_memory, "pids": pids.read, "io": read_io,
 }  # fmt: skip

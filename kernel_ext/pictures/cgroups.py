@@ -1,0 +1,174 @@
+"""`%cgroups`: what containers use, live: CPU, memory, processes, bytes and pressure against their limits, which can be turned.
+
+A Sampler looks ten times a second. The page is sent what is new; what it could not take is left out, and nothing piles up.
+"""
+
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+from sandbox import Container, InvalidOption, NotFound, Sampler, columns, loads
+
+from ..untrusted import visible
+from .picture import Picture
+from .ticker import ticker
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Seconds between two looks, and the rounds after which states and loads are looked at, too.
+TICK, SLOW = 0.1, 5
+#: Rounds without a page that takes a frame, after which one round in ten is enough.
+UNSEEN = 100
+#: So many moments of each container a page is sent at once: of a frame that comes late, of all that was before.
+LATE, BACKLOG = 20, 600
+#: Digits that the page needs of each number. Bytes are whole.
+DIGITS = {"cpu": 3, "throttled": 3, "cpu_limit": 3, "cpu_stalled": 3, "memory_stalled": 3, "io_stalled": 3}
+LIMITS = ("memory", "cpus", "pids")
+
+
+class CgroupsView(Picture):
+    """A Sampler in the page, with what turns limits, freezes, and makes load."""
+
+    script, parts = "cgroups", ("panel",)
+
+    def __init__(self, sampler: Sampler) -> None:
+        super().__init__(title="What the containers use")
+        self.sampler = sampler
+        self.paused = False
+        self._loads: dict[str, list[loads.Load]] = {}
+        self._round = self._unseen = self._told = 0
+        self._late = 0  # rounds that the page has not been sent
+        self.sampler.sample()
+        self._told = sampler.told
+        self.data = self._state()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        ticker.every(TICK, self._tick)
+
+    def _tick(self) -> bool:
+        """One round: look, and tell the page."""
+        if self.paused:
+            return False
+        self._round += 1
+        if self._unseen > UNSEEN and self._round % 10:
+            return True
+        before = self.sampler.told
+        self.sampler.sample()
+        self._late += 1
+        if self._round % SLOW == 0 or self.sampler.told != before:
+            self._look_around()
+        if self.frame({"series": self._rows(min(self._late, LATE)), "events": self._events(self.sampler.told - self._told)}):
+            self._late, self._told, self._unseen = 0, self.sampler.told, 0
+        else:
+            self._unseen += 1
+        if any(event.kind == "ended" for event in self._newest(self.sampler.told - before)):
+            self.refresh()
+        return True
+
+    def _look_around(self) -> None:
+        for name, running in self._loads.items():
+            self._loads[name] = [load for load in running if load.running]
+        state = self._state()
+        if state != self.data:
+            self.data = state
+
+    # --- what it shows -----------------------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        histories = self.sampler.histories.values()
+        return {
+            "names": [history.name for history in histories],
+            "states": {history.name: history.state for history in histories},
+            "loads": {name: [str(load) for load in running] for name, running in self._loads.items() if running},
+            "kinds": {name: [kind.usual, kind.most, kind.unit] for name, kind in loads.KINDS.items()},
+            "paused": self.paused,
+            "cpus": os.sysconf("SC_NPROCESSORS_ONLN"),
+        }
+
+    def _rows(self, count: int) -> dict[str, Any]:
+        """The last moments of each container that runs: times, and a list for each column."""
+        found = {}
+        for history in self.sampler.running:
+            stride = max(1, min(count, len(history.at)) // BACKLOG)
+            found[history.name] = {
+                "at": [round(at + self.sampler.epoch, 2) for at in history.at[-count::stride]],
+                **{name: _plain(name, column[-count::stride]) for name, column in history.columns.items()},
+            }
+        return found
+
+    def _newest(self, count: int) -> list[Any]:
+        return list(self.sampler.events)[-count:] if count > 0 else []
+
+    def _events(self, count: int) -> list[list[Any]]:
+        return [[round(e.at + self.sampler.epoch, 2), e.name, e.kind, visible(e.text)] for e in self._newest(count)]
+
+    def text(self) -> str:
+        return str(self.sampler)
+
+    def summary(self) -> str:
+        words = []
+        for history in list(self.sampler.histories.values())[:12]:
+            now = {name: column[-1] for name, column in history.columns.items() if column}
+            if history.state == "STOPPED" or not now:
+                words.append(f"{history.name} has ended")
+                continue
+            limit = "" if math.isnan(now["memory_limit"]) else f" of {columns.amount(now['memory_limit'])}"
+            words.append(f"{history.name} uses {max(now['cpu'], 0):.2f} CPUs and {columns.amount(now['memory'])}{limit}")
+        return ("; ".join(words) or "no container runs") + "."
+
+    def figure(self) -> "Figure":
+        from .cgroups_still import figure
+
+        return figure(self.sampler)
+
+    # --- what it does ------------------------------------------------------------------------------------------------
+
+    def heard(self, message: dict[str, Any]) -> object:
+        match message:
+            case {"do": "history"}:
+                return {"series": self._rows(1 << 20), "events": self._events(200)}
+            case {"do": "csv"}:
+                return self.sampler.csv()
+            case {"do": "pause", "on": bool(on)}:
+                self._pause(on)
+            case {"do": "detail", "name": str(name)}:
+                self.sampler.detail = {name} if name else set()
+            case {"do": "limit", "name": str(name), "limit": str(limit), "value": int() | float() | str() as value}:
+                if limit not in LIMITS:
+                    raise InvalidOption(f"{limit!r} can't be turned here", cure=f"there are: {', '.join(LIMITS)}")
+                self._container(name).update(**{limit: value})
+            case {"do": "freeze", "name": str(name), "on": bool(on)}:
+                container = self._container(name)
+                (container.freeze if on else container.unfreeze)()
+            case {"do": "load", "name": str(name), "kind": str(kind), "amount": int(much)}:
+                self._loads.setdefault(name, []).append(loads.load(self._container(name), kind, much))
+            case {"do": "unload", "name": str(name)}:
+                for load in self._loads.pop(name, []):
+                    load.stop()
+            case _:
+                raise InvalidOption(f"the plots do not know {str(message)[:80]!r}")
+        self.data = self._state()
+        return None
+
+    def _container(self, name: str) -> Container:
+        """One of those that are shown."""
+        if name not in self.sampler.histories:
+            raise NotFound(f"{name!r} is not shown here")
+        return Container(name, self.sampler.home)
+
+    def _pause(self, on: bool) -> None:
+        if on == self.paused:
+            return
+        self.paused = on
+        if on:
+            self.refresh()
+        else:
+            ticker.later(TICK, self._go_on)  # when the last round has seen the pause
+
+
+def _plain(name: str, values: Any) -> list[float | None]:
+    """Numbers as JSON has them: it knows no NaN."""
+    digits = DIGITS.get(name)
+    return [None if value != value else round(value, digits) for value in values]
