@@ -227,6 +227,13 @@ WRONG = {
     ("02_lxc", "exercise-2"): "lxc('lxc-create -t busybox -n pluto')\nlxc('lxc-start -n pluto')",
     ("02_lxc", "exercise-3"): "lxc('lxc-snapshot -n broken -r snap0')\n"
     "(SHELF / 'broken/rootfs/root/diary').unlink()\nlxc('lxc-start -n broken')",
+    ("03_namespaces", "exercise-1"): "my_prediction = dict.fromkeys(my_prediction, 'uts')",
+    ("03_namespaces", "exercise-2"): "my_pid = guest.info().pid",
+    ("03_namespaces", "exercise-3"): "my_fd = os.open('/proc/self/ns/uts', os.O_RDONLY)\n"
+    "my_user_fd = os.open('/proc/self/ns/user', os.O_RDONLY)",
+    ("04_pid", "exercise-1"): "my_init = 'exec sleep 3600'",
+    ("04_pid", "exercise-2"): "sandbox.launch('busybox', 'unshare -p -f sleep 3600', name='nest', cap_add='SYS_ADMIN')",
+    ("04_pid", "exercise-3"): "sandbox.launch('busybox', 'exec sleep 98765', name='daemon')",
     ("05_mounts", "exercise-1"): "job = house.spawn('exec unshare -m --propagation shared sh -c "
     "\\'mount -t tmpfs own /tmp; exec sleep 7001\\'')",
     ("05_mounts", "exercise-2"): "house.exec('mount --make-shared /media')\n"
@@ -252,7 +259,7 @@ TIDY_UP = """
 import sandbox
 def tidy_up():
     for each in sandbox.containers():
-        if each.name in ("twin", "bare", "web", "web2", "pluto", "reaper", "beating"):
+        if each.name in ("twin", "bare", "web", "web2", "pluto", "reaper", "beating", "nest", "daemon"):
             sandbox.Container(each.name).destroy(force=True)
         if each.name == "broken" and each.pid:
             sandbox.Container(each.name).kill()
