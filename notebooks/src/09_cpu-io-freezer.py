@@ -172,8 +172,8 @@ else:
 #
 # That was by hand. `update` writes the same files, in whichever version there is; and `%cgroups` draws
 # what containers use, while they run, with a slider for each limit. It needs no running cell: move the
-# sliders of `busy` as long as you like, and look for the marks on the axis when it is throttled. Then run the
-# next cell, and watch the line.
+# sliders of `busy` as long as you like, and look for the marks on the axis when it is throttled. Then
+# run the next cell, and watch the line.
 
 # %% id="plots"
 # %cgroups

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ def test_no_two_boxes_of_a_column_overlap() -> None:
     places = [box["place"] for box in wiring(SCENE)["boxes"] if box["kind"] != "host"]
     for left in {place[0] for place in places}:
         column = sorted(place for place in places if place[0] == left)
-        assert all(above[1] + above[3] <= below[1] for above, below in zip(column, column[1:], strict=False))
+        assert all(above[1] + above[3] <= below[1] for above, below in pairwise(column))
 
 
 def test_counters_say_what_came_per_second_and_in_all() -> None:
