@@ -31,8 +31,8 @@ def test_bridges_cables_addresses_rules_and_what_is_apart() -> None:
     address = cables["web", "eth0"].addresses[0].partition("/")[0]
     assert ("", 8080, "web", address, 80, "tcp") in seen.published
     told = str(seen)
-    for sentence in ("back has no way out", "are apart: no packet goes", "on several at once: web", "seen with the host's address",
-                     f"port 8080/tcp of the host leads to web, {address}:80"):  # fmt: skip
+    for sentence in ("back has no way out", "are apart: no packet goes", "on several at once: web",
+                     "seen with the host's address", f"port 8080/tcp of the host leads to web, {address}:80"):  # fmt: skip
         assert sentence in told
     for box in (side, web, db):
         box.kill()
