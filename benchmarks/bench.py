@@ -61,6 +61,7 @@ TARGETS = (
     ("500 at once: memory each, KiB", "memory each", KIB, 64),
     ("500 at once: launcher and keeper, MB", "launcher and keeper, all", MB, 24),
     ("500 at once: containers() with usage, ms", "containers() with usage", MS, 50),
+    ("500 at once: map of namespaces, ms", "map of namespaces", MS, 1000),
 )
 
 

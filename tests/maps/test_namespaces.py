@@ -118,7 +118,8 @@ def test_who_is_not_there_is_named() -> None:
 
 @pytest.mark.parametrize(("kind", "heading", "found"), [
     ("uts", "hostname", "inner"), ("mnt", "mounts", "/  overlay"), ("net", "links", "lo: 0 bytes"),
-    ("user", "uid_map", "inside"), ("net", "addresses", "127.0.0.1"), ("cgroup", "control groups, as we see them", "::"), ("time", "offsets", "monotonic"),
+    ("user", "uid_map", "inside"), ("net", "addresses", "127.0.0.1"),
+    ("cgroup", "control groups, as we see them", "::"), ("time", "offsets", "monotonic"),
 ])  # fmt: skip
 def test_what_one_namespace_shows(kind: str, heading: str, found: str) -> None:
     with running("box", hostname="inner"):

@@ -106,7 +106,7 @@ def test_counters_of_the_network_map_move(tmp_path: Path) -> None:
         assert plan.locator(".sandbox-container").count() == 2
         counter = plan.locator("[data-id='web eth0'] .sandbox-counter")
         book.run(PING)
-        until(lambda: "kB/s" in counter.inner_text(), "the counter should move")
+        until(lambda: "kB/s" in counter.text_content(), "the counter should move")
         plan.locator("[data-id='plug " + bridge_of(plan) + "']").focus()
         book.page.keyboard.press("Enter")
         until(
