@@ -65,6 +65,7 @@ TARGETS = (
     ("500 at once: one round of a Sampler, ms", "a round of all", MS, 25),
     ("plots: a round of 12 and its frame, ms", "plots of 12: update", MS, 1),
     ("plots: share of a core at 10 Hz", "plots of 12: share of a core", 1, 0.02),
+    ("500 at once: map of namespaces, ms", "map of namespaces", MS, 1000),
 )
 
 

@@ -206,7 +206,8 @@ def namespaces(*names: str, pid: int | Sequence[int] | None = None) -> Namespace
     for row in rows:
         _learn(known, row.pids, row.ids)
     kept = _kept(known, every)
-    rows += [_lone(known[id]) for id in known if every and not any(id in row.ids for row in rows)]
+    taken_up = {id for row in rows for id in row.ids}
+    rows += [_lone(known[id]) for id in known if every and id not in taken_up]
     return NamespaceMap(tuple(_companions(rows)), known, kept, found.unread, names, asked)
 
 
