@@ -244,6 +244,9 @@ WRONG = {
     ("08_memory-pids", "exercise-2"): "tight.update(memory='64m')",
     ("09_cpu-io-freezer", "exercise-1"): "turn('left', cpu_weight='150', cpu_shares='1536')",
     ("09_cpu-io-freezer", "exercise-2"): "turn('right', cpu_max='1000 100000', cpu_cfs_quota_us='1000')",
+    ("07_users", "exercise-1"): "lodger.exec('mkdir /tmp/gift')",
+    ("07_users", "exercise-2"): "import time\nprocess = subprocess.Popen(['unshare', '--user', 'sleep', '60'])\n"
+    "time.sleep(0.2)\nmy_pid = process.pid",
     ("12_network", "exercise-1"): "on('host', f'ip link set {link} up')",
     ("12_network", "exercise-2"): "on('host', f'sandbox run -d --name door -p 9090:80 {SERVE}')",
     ("12_network", "exercise-3"): "for name in ('front', 'back'):\n"
@@ -269,6 +272,8 @@ def tidy_up():
         prison.exec("killall sleep")
         puzzle.reset()
         globals()["puzzle"] = shuffled()
+    if "lodger" in globals():
+        lodger.exec("rm -rf /tmp/gift")
     if "forget" in globals():  # lesson 12 has a shelf of its own
         forget("door", "front", "back", "inner")
 """
