@@ -77,7 +77,8 @@ class Stage:
         source.write_text(text())
         shutil.copy(EXECUTE, folder)
         if found := layer():
-            (folder / "home" / "layers").mkdir(parents=True, mode=0o700)
+            for part in ("containers", "layers"):  # what a folder must have to be taken for a shelf
+                (folder / "home" / part).mkdir(parents=True)
             subprocess.run(["cp", "-a", "--reflink=auto", str(found), str(folder / "home" / "layers")], check=True)
         python = as_nobody(sys.executable) if as_user else [*ALONE, sys.executable]
         settings = {"HOME": str(folder), "IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
