@@ -116,7 +116,7 @@ def test_in_the_dark_and_for_who_wants_no_motion_it_looks_otherwise(book: Lab) -
 
 
 @pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "untrusted"])
-def test_opened_without_a_kernel_the_still_is_there(book: Lab, trusted: bool) -> None:
+def test_opened_without_its_kernel_the_still_is_there(book: Lab, trusted: bool) -> None:
     book.save()
     page = book.copy("trusted" if trusted else "downloaded", trusted=trusted)
     area = page.locator(".jp-Notebook .jp-CodeCell").nth(PICTURE).locator(".jp-Cell-outputArea")
