@@ -2,7 +2,8 @@
 # make lab     the first lesson in JupyterLab          make lint    ruff and mypy
 # make demo    the lessons, run, as HTML in build/     make bench   how fast, beside other programs
 # make notebooks   the notebooks, from notebooks/src   make terminal   the terminal of %lxc_console, by npm
-.PHONY: help setup system lab test bench lint demo notebooks terminal
+# make browser   the tests in a real browser           make screenshots   the pictures of docs/pictures
+.PHONY: help setup system lab test bench lint demo notebooks terminal browser screenshots
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -56,6 +57,19 @@ lab: setup $(if $(shell command -v npm),$(TERMINAL))
 
 test: setup
 	$(BIN)/pytest $(ARGS)
+
+# Chromium comes from the distribution; Playwright, which drives it, from pip.
+PLAYWRIGHT := $(VENV)/.browser
+$(PLAYWRIGHT): $(STAMP)
+	@command -v chromium >/dev/null || { echo "Chromium is needed: sudo apt-get install chromium"; exit 1; }
+	$(BIN)/pip install -q -e '.[browser]'
+	@touch $@
+
+browser: $(PLAYWRIGHT)
+	$(BIN)/pytest -m browser $(ARGS)
+
+screenshots: $(PLAYWRIGHT)
+	$(BIN)/python docs/screenshots.py $(ARGS)
 
 bench: setup
 	$(BIN)/python benchmarks/bench.py $(ARGS)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import ours
+import plots
 import words
 from peers import PEERS, Absent, Measure, Place, runc_exec
 
@@ -29,7 +30,7 @@ STARTS: dict[str, Setup] = {"sandbox.run": ours.run_warm, **PEERS}
 EXECS: dict[str, Setup] = {"exec": ours.exec_true, "runc exec": runc_exec}
 COSTS: dict[str, Setup] = {
     "first run": ours.first_run, "import sandbox": ours.import_sandbox, "%load_ext": ours.load_extension,
-    "plan": ours.plan_cost,
+    "plan": ours.plan_cost, "plots of 12: update": plots.update,
 }  # fmt: skip
 
 #: Parts of which each sample takes long: one of so many rounds.
@@ -61,6 +62,10 @@ TARGETS = (
     ("500 at once: memory each, KiB", "memory each", KIB, 64),
     ("500 at once: launcher and keeper, MB", "launcher and keeper, all", MB, 24),
     ("500 at once: containers() with usage, ms", "containers() with usage", MS, 50),
+    ("500 at once: one round of a Sampler, ms", "a round of all", MS, 25),
+    ("plots: a round of 12 and its frame, ms", "plots of 12: update", MS, 1),
+    ("plots: share of a core at 10 Hz", "plots of 12: share of a core", 1, 0.02),
+    ("500 at once: map of namespaces, ms", "map of namespaces", MS, 1000),
 )
 
 
@@ -144,6 +149,11 @@ def main() -> int:
                 found = interleave(prepare(setups, place), rounds)
                 table(found, base)
                 samples |= found
+        if chosen.only in (None, "cost"):
+            try:
+                figures |= plots.share()
+            except Absent as absent:
+                print(f"{'plots of 12':24} not measured: {absent}")
         if chosen.many and chosen.only in (None, "many"):
             try:
                 figures |= ours.many(chosen.many)

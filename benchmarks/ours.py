@@ -136,7 +136,7 @@ def plan_cost(place: Place) -> Measure:
 
 def many(count: int) -> dict[str, float]:
     """`count` containers at once: start times, our memory, and the time of a list with usage."""
-    create, containers = part("Container").create, part("containers")
+    create, containers, namespaces = part("Container").create, part("containers"), part("namespaces")
     made: list[Any] = []
     try:
         # One is started and not counted: it brings up launcher and keeper, whose memory is the base line.
@@ -148,6 +148,10 @@ def many(count: int) -> dict[str, float]:
                 starts.append(clock(made[-1].start))
             after = engine_memory()
             listing = min(clock(containers) for _ in range(3))
+            with part("Sampler")() as sampler:
+                sampler.sample()  # opens the files
+                rounds = [clock(sampler.sample) for _ in range(20)]
+            mapping = min(clock(lambda: str(namespaces())) for _ in range(3))
         edge = max(1, min(100, count // 5))
         return {
             "containers": count,
@@ -157,6 +161,8 @@ def many(count: int) -> dict[str, float]:
             "launcher and keeper, one container": before,
             "launcher and keeper, all": after,
             "containers() with usage": listing,
+            "a round of all": statistics.median(rounds),
+            "map of namespaces": mapping,
         }
     finally:
         for container in made:

@@ -1,9 +1,10 @@
 """A card: what happened, why, and what to do, as HTML and as text. And how an error becomes one, without a traceback."""
 
 import html
+import os
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from IPython.display import publish_display_data
 
@@ -34,6 +35,11 @@ class Card:
     cure: str = ""
     kind: str = "note"  # or "warning", or "error"
 
+    @classmethod
+    def of(cls, error: SandboxError) -> Self:
+        """The card of an error."""
+        return cls(error.message, error.condition, error.cure, "error")
+
     def __str__(self) -> str:
         why = f" ({self.why})" if self.why else ""
         return visible(f"{self.what}{why}" + (f"\n  → {self.cure}" if self.cure else ""))
@@ -57,12 +63,22 @@ class Card:
         return f'<div class="sandbox-card-{self.kind}" role="{role}" style="{frame}">{body}</div>{twin}'
 
 
+def mistake(error: Exception) -> SandboxError:
+    """An error that is no refusal, and so is ours, told where there is no cell that could show its traceback."""
+    place = error.__traceback__
+    while place and place.tb_next:
+        place = place.tb_next
+    where = f"{os.path.basename(place.tb_frame.f_code.co_filename)}, line {place.tb_lineno}" if place else ""
+    cure = "this is a mistake of ours: please report it"
+    return SandboxError(f"{type(error).__name__}: {error}", condition=where, cure=cure)
+
+
 def show_error(shell: "InteractiveShell", kind: type[SandboxError], error: SandboxError, traceback: TracebackType,
                tb_offset: int | None = None) -> list[str]:  # fmt: skip
     """Show a SandboxError as one card. The cell counts as failed, for IPython and for all who run notebooks."""
     error.message, error.condition, error.cure = map(visible, (error.message, error.condition, error.cure))
     lines = [f"\x1b[1;31m{kind.__name__}\x1b[0m: {error}"]
     if getattr(shell, "kernel", None) is not None:  # in a terminal the lines below are the card
-        Card(error.message, error.condition, error.cure, "error").show()
+        Card.of(error).show()
     shell._showtraceback(kind, error, lines)
     return lines

@@ -7,6 +7,9 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
+from sandbox import SandboxError
+
+from .card import Card
 from .untrusted import visible
 
 if TYPE_CHECKING:
@@ -43,4 +46,7 @@ def _show(shown: Any) -> None:
         print(visible(str(shown)))
         return
     module, name = PICTURES[type(shown).__module__, type(shown).__name__]
-    getattr(importlib.import_module(f".pictures.{module}", __package__), name)(shown)._ipython_display_()
+    try:
+        getattr(importlib.import_module(f".pictures.{module}", __package__), name)(shown)._ipython_display_()
+    except SandboxError as error:  # IPython's formatters would show it with a traceback
+        Card.of(error).show()

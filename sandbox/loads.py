@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 #: Seconds that what is forked or allocated is held.
 HOLD = 30
+#: Seconds in which a load that is told to end may clear up.
+PATIENCE = 3.0
 
 
 @immutable
 class Kind:
-    """One kind of load: what it does, in words, with `{}` for how much; how much by default and at most; its script."""
+    """One kind of load: what it does, in words, with `{}` for how much; how much by default and at most; its script.
+
+    No script leaves anybody behind whom the container's PID 1 would have to reap: few of them do, and a zombie counts.
+    """
 
     words: str
     unit: str
@@ -30,27 +35,29 @@ class Kind:
 
 
 def _burn(seconds: int) -> str:
-    return f"exec timeout {seconds} sh -c 'while :; do :; done'"
+    return "while :; do :; done"
 
 
 def _allocate(mib: int) -> str:
-    """awk keeps strings of 1 MiB, all different, and then waits."""
-    program = (
-        'BEGIN { s = "x"; while (length(s) < 1048576) s = s s; '
-        f'while (++i <= {mib}) a[i] = s i; system("sleep {HOLD}") }}'
-    )  # fmt: skip
+    """awk keeps strings of 1 MiB, all different, and then waits for something to read, which never comes."""
+    program = f'BEGIN {{ s = "x"; while (length(s) < 1048576) s = s s; while (++i <= {mib}) a[i] = s i; getline }}'
     return f"exec awk '{program}'"
 
 
 def _fork(count: int) -> str:
-    """A shell that may not fork gives up. Then it becomes a sleep itself, for which it need not: what it forked stays."""
-    return f"trap 'exec sleep {HOLD}' EXIT; i=0; while [ $i -lt {count} ]; do sleep {HOLD} & i=$((i+1)); done; wait"
+    """A shell that may not fork gives up: then it still waits for what it has forked."""
+    return (
+        "trap 'trap : TERM; kill $pids; wait; exit' TERM; trap wait EXIT; "
+        f'while [ $((i += 1)) -le {count} ]; do sleep {HOLD} & pids="$pids $!"; done; wait'
+    )
 
 
 def _write(mib: int) -> str:
     """Past the page cache (open(2), O_DIRECT) where that is possible: v1 does not know whose it was that is written later."""
     to = f"dd if=/dev/zero of=/tmp/load bs=1M count={mib}"
-    return f"mkdir -p /tmp; {to} oflag=direct 2>/dev/null || {to} conv=fsync; rm -f /tmp/load"
+    return (
+        f"trap 'rm -f /tmp/load; exit' TERM; mkdir -p /tmp; {to} oflag=direct 2>/dev/null || {to} conv=fsync; rm -f /tmp/load"
+    )
 
 
 KINDS = {
@@ -81,7 +88,11 @@ class Load:
 
     def stop(self) -> None:
         """End it; nothing of it is left when this returns."""
-        self._job.abandon()
+        if self._job.done:
+            return
+        self._job.stop(seconds=PATIENCE)
+        while not self._job.done:
+            self._job.poll(0.2)
 
 
 def load(container: "Container", kind: str, amount: int | None = None) -> Load:
@@ -97,4 +108,5 @@ def load(container: "Container", kind: str, amount: int | None = None) -> Load:
     much = known.usual if amount is None else amount
     if not isinstance(much, int) or isinstance(much, bool) or not 1 <= much <= known.most:
         raise InvalidOption(f"{amount!r} {known.unit} of {kind} can't be had", cure=f"give a number from 1 to {known.most}")
-    return Load(kind, much, container.spawn(known.script(much)))
+    seconds = {"cpu": much, "memory": HOLD}.get(kind)
+    return Load(kind, much, container.spawn(known.script(much), interactive=True, timeout=seconds))

@@ -1,6 +1,8 @@
 """Samples of what a container uses, and the rates between two of them."""
 
 import time
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from .immutable import immutable
 from .primitives import cgroups
@@ -36,22 +38,25 @@ def sample(directories: cgroups.Directories) -> Sample:
     return Sample(time.monotonic(), cgroups.usage(directories))
 
 
+#: Each rate, and what of cgroups.Usage it is the rate of.
+PER_SECOND = {
+    "cpu": "cpu_seconds", "throttled": "throttled_seconds", "io_read": "io_read", "io_written": "io_written",
+    "cpu_stalled": "cpu_stalled", "memory_stalled": "memory_stalled", "io_stalled": "io_stalled",
+}  # fmt: skip
+
+
+def per_second(before: Mapping[str, Any], after: Mapping[str, Any], seconds: float, names: Iterable[str]) -> dict[str, Any]:
+    """These rates between two looks at one group, of fields of cgroups.Usage."""
+    found = {}
+    for name in names:
+        first, second = before.get(PER_SECOND[name]), after.get(PER_SECOND[name])
+        found[name] = None if first is None or second is None else (second - first) / seconds
+    return found
+
+
 def rates(before: Sample, after: Sample) -> Rates:
     """The rates between two samples of one group. Raises ValueError when no time has passed."""
     seconds = after.at - before.at
     if seconds <= 0:
         raise ValueError("the second sample must be later than the first")
-
-    def rate(first: float | None, second: float | None) -> float | None:
-        return None if first is None or second is None else (second - first) / seconds
-
-    a, b = before.usage, after.usage
-    return Rates(
-        cpu=rate(a.cpu_seconds, b.cpu_seconds),
-        throttled=rate(a.throttled_seconds, b.throttled_seconds),
-        io_read=rate(a.io_read, b.io_read),
-        io_written=rate(a.io_written, b.io_written),
-        cpu_stalled=rate(a.cpu_stalled, b.cpu_stalled),
-        memory_stalled=rate(a.memory_stalled, b.memory_stalled),
-        io_stalled=rate(a.io_stalled, b.io_stalled),
-    )
+    return Rates(**per_second(vars(before.usage), vars(after.usage), seconds, PER_SECOND))

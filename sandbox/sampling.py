@@ -5,7 +5,7 @@
             sampler.sample(); time.sleep(0.1)
     print(sampler)
 
-Each round reads what changes all the time, and of every fifth container all the rest. The files of the groups stay open: a
+Each round reads what changes all the time, and of every eighth container all the rest. The files of the groups stay open: a
 round costs about 50 µs a container. What is kept is bounded.
 """
 
@@ -23,13 +23,15 @@ from .errors import SandboxError
 from .home import home as open_home
 from .launcher.ledger import Entry, Ledger, directories, has_begun, is_alive
 from .listing import info
-from .metrics import Rates, Sample, rates
+from .metrics import per_second
 from .primitives import cgroups
 from .store import Home
 from .values import size_text
 
 #: One round in so many reads everything of a container. Ten rounds a second are what the pictures make.
-EVERY = 5
+EVERY = 8
+#: So many are read wholly in one round, at most.
+MOST = 16
 #: Ten minutes of ten rounds a second for each of up to CROWD containers; of more, less is kept of each.
 ROWS, CROWD, CUT = 6000, 50, 500
 EVENTS = 1000
@@ -67,16 +69,17 @@ class History:
         self.fields: dict[str, Any] = {}  # of cgroups.Usage, the newest
         self.entry: Entry = {}
         self._reader = cgroups.Reader(())
-        self._last: Sample | None = None
-        self._whole: Sample | None = None  # the last one of which everything was read
+        self._whole: dict[str, Any] = {}  # when everything was read for the last time: what, and when
+        self._whole_at = NONE
         self._stalled: dict[str, float | None] = {}
+        self._appends = [(column.append, name) for name, column in self.columns.items()]
         self._throttled_at = NONE
 
     def begin(self, entry: Entry) -> None:
         """It has started."""
         self.entry, self.state = entry, "RUNNING"
         self._reader = cgroups.Reader(directories(entry))
-        self.fields, self._last, self._whole, self._stalled, self._throttled_at = {}, None, None, {}, NONE
+        self.fields, self._whole, self._stalled, self._throttled_at = {}, {}, {}, NONE
 
     def end(self) -> None:
         """It has ended. What was seen of it stays."""
@@ -85,55 +88,57 @@ class History:
 
     def take(self, whole: bool, rows: int) -> list[tuple[str, str]]:
         """Look once more; returns the events."""
-        before = self.fields
-        whole = whole or not before
-        now = time.monotonic()
-        fields = self._reader.all() if whole else before | self._reader.moving()
-        if before and fields.get("cpu_seconds") is None and before.get("cpu_seconds") is not None:
+        whole = whole or not self.fields
+        fields, now = self.fields, time.monotonic()
+        new = self._reader.all() if whole else self._reader.moving(fields.get("cpu_limit") is not None)
+        if fields and new.get("cpu_seconds") is None and fields.get("cpu_seconds") is not None:
             self.state = "STOPPING"  # its group is gone
             return []
-        new = Sample(now, cgroups.Usage(**fields))
-        passed: Rates | None = rates(self._last, new) if self._last else None
+        events: list[tuple[str, str]] = []
+        passed: dict[str, Any] = {}
+        if fields:
+            events = self._throttling(now, new) + (self._events(new) if whole else [])
+            passed = per_second(fields, new, now - self.at[-1], RATES[:4])
         if whole:
             if self._whole:
-                since = rates(self._whole, new)
-                self._stalled = {name: getattr(since, name) for name in _STALLED}
-            self._whole = new
-        self._keep(now, fields, passed, rows)
-        events = self._events(now, before, fields) if before else []
-        self.fields, self._last = fields, new
-        self.state = "FROZEN" if fields.get("frozen") else "RUNNING"
+                self._stalled = per_second(self._whole, new, now - self._whole_at, _STALLED)
+            self._whole, self._whole_at = new, now
+            self.state = "FROZEN" if new.get("frozen") else "RUNNING"
+        fields.update(new)
+        self._keep(now, {**fields, **passed, **self._stalled}, rows)
         return events
 
-    def _keep(self, now: float, fields: dict[str, Any], passed: Rates | None, rows: int) -> None:
-        kept = self.columns
+    def _keep(self, now: float, row: dict[str, Any], rows: int) -> None:
         self.at.append(now)
-        moved = vars(passed) if passed else dict.fromkeys(RATES)
-        for name, value in (moved | self._stalled | {name: fields.get(name) for name in AMOUNTS}).items():
-            kept[name].append(NONE if value is None else value)
+        for append, name in self._appends:
+            value = row.get(name)
+            append(NONE if value is None else value)
         if len(self.at) > rows + CUT:
-            for column in (self.at, *kept.values()):
+            for column in (self.at, *self.columns.values()):
                 del column[: len(column) - rows]
 
-    def _events(self, now: float, before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str]]:
-        found = []
-        if _grown(before, after, "throttled"):
-            if math.isnan(self._throttled_at):
-                found.append(("throttled", f"throttled: its quota of {after.get('cpu_limit') or 0:g} CPUs is used up"))
-            self._throttled_at = now
-        elif now - self._throttled_at > CALM:
-            found.append(("unthrottled", "no longer throttled"))
+    def _throttling(self, now: float, new: dict[str, Any]) -> list[tuple[str, str]]:
+        if _grown(self.fields, new, "throttled"):
+            begun, self._throttled_at = math.isnan(self._throttled_at), now
+            limit = f"its quota of {self.fields.get('cpu_limit') or 0:g} CPUs is used up"
+            return [("throttled", f"throttled: {limit}")] if begun else []
+        if now - self._throttled_at > CALM:
             self._throttled_at = NONE
-        if more := _grown(before, after, "oom_kills"):
+            return [("unthrottled", "no longer throttled")]
+        return []
+
+    def _events(self, new: dict[str, Any]) -> list[tuple[str, str]]:
+        found, before = [], self.fields
+        if more := _grown(before, new, "oom_kills"):
             found.append(("oom", f"out of memory: the kernel killed {more} process{'es' * (more > 1)}"))
-        if more := _grown(before, after, "forks_refused"):
-            found.append(("refused", f"fork refused{f' {more} times' * (more > 1)}: {after.get('pids_limit')} are allowed"))
-        if before.get("frozen") != after.get("frozen"):
-            found.append(("frozen", "frozen") if after.get("frozen") else ("thawed", "thawed"))
+        if more := _grown(before, new, "forks_refused"):
+            found.append(("refused", f"fork refused{f' {more} times' * (more > 1)}: {new.get('pids_limit')} are allowed"))
+        if before.get("frozen") != new.get("frozen"):
+            found.append(("frozen", "frozen") if new.get("frozen") else ("thawed", "thawed"))
         for name, write in _LIMITS.items():
-            if before.get(name) != after.get(name):
+            if before.get(name) != new.get(name):
                 what = name.removesuffix("_limit")
-                found.append(("limit", f"{what} limit {write(before.get(name))} → {write(after.get(name))}"))
+                found.append(("limit", f"{what} limit {write(before.get(name))} → {write(new.get(name))}"))
         return found
 
 
@@ -176,7 +181,7 @@ class Sampler:
         running = [history for history in self.running if history.state != "STOPPING"]
         rows = ROWS * CROWD // max(CROWD, len(self.histories))
         self._round += 1
-        every = EVERY if len(running) <= CROWD else 2 * EVERY
+        every = max(EVERY, len(running) // MOST)
         for number, history in enumerate(running):
             whole = (number + self._round) % every == 0 or history.name in self.detail
             for kind, text in history.take(whole, rows):
@@ -192,7 +197,7 @@ class Sampler:
             known = self._ledger.entry(history.name) if history.state == "STOPPING" else history.entry
             if history.name not in there or known is None or known.get("pid") != history.entry["pid"]:
                 self._end(history)
-        for name in there - self._others:
+        for name in sorted(there - self._others):
             seen = self.histories.get(name)
             if name[0] == "." or (self.names and name not in self.names) or (seen and seen.state != "STOPPED"):
                 continue

@@ -18,7 +18,7 @@ import pytest
 from sandbox.errors import NotPossibleHere
 from sandbox.linux import files
 from sandbox.primitives.cgroups.hierarchy import ROOM, SUPERVISOR, read_layout
-from tests.debian import debian_layer  # noqa: F401  a fixture, one for all folders
+from tests.debian import debian_begun, debian_layer  # noqa: F401  fixtures, for all folders
 
 REPOSITORY = Path(__file__).parent.parent
 NOBODY = 65534
@@ -42,6 +42,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("SANDBOX_HOME", str(folder))
     monkeypatch.setenv("SANDBOX_NETWORK", "none")  # the host's network stays as it is: see tests/own_network.py
     yield folder
+    nothing_is_left()
+
+
+def nothing_is_left() -> None:
+    """The ledger of this SANDBOX_HOME is empty; its launcher ends."""
     import sandbox
     from sandbox.home import home as open_home
     from sandbox.launcher import client
@@ -117,10 +122,20 @@ def _refusal(mark: pytest.Mark) -> str:
     return ""
 
 
+def refusal(item: pytest.Item) -> str:
+    """Why a test can't run here, or nothing."""
+    return next(filter(None, map(_refusal, item.iter_markers())), "")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    for mark in item.iter_markers():
-        if why := _refusal(mark):
-            pytest.skip(why)
+    if why := refusal(item):
+        pytest.skip(why)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long and mostly waits is begun before all other tests, and asked after them."""
+    items.sort(key=lambda item: -1 if item.get_closest_marker("begins") else bool(item.get_closest_marker("asks")))
 
 
 @pytest.hookimpl(wrapper=True)

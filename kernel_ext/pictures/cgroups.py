@@ -7,7 +7,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
-from sandbox import Container, InvalidOption, NotFound, Sampler, columns, loads
+from sandbox import Container, InvalidOption, NotFound, Sampler, columns, loads, sampling
 
 from ..untrusted import visible
 from .picture import Picture
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 TICK, SLOW = 0.1, 5
 #: Rounds without a page that takes a frame, after which one round in ten is enough.
 UNSEEN = 100
-#: So many moments of each container a page is sent at once: of a frame that comes late, of all that was before.
-LATE, BACKLOG = 20, 600
-#: Digits that the page needs of each number. Bytes are whole.
-DIGITS = {"cpu": 3, "throttled": 3, "cpu_limit": 3, "cpu_stalled": 3, "memory_stalled": 3, "io_stalled": 3}
+#: At most so many moments of each container a page is sent at once: in a frame that comes late, and of all that was before.
+LATE, BACKLOG = 50, 600
 LIMITS = ("memory", "cpus", "pids")
 
 
@@ -35,7 +33,7 @@ class CgroupsView(Picture):
     def __init__(self, sampler: Sampler) -> None:
         super().__init__(title="What the containers use")
         self.sampler = sampler
-        self.paused = False
+        self.paused = self._going = False
         self._loads: dict[str, list[loads.Load]] = {}
         self._round = self._unseen = self._told = 0
         self._late = 0  # rounds that the page has not been sent
@@ -45,11 +43,13 @@ class CgroupsView(Picture):
         self._go_on()
 
     def _go_on(self) -> None:
+        self._going = True
         ticker.every(TICK, self._tick)
 
     def _tick(self) -> bool:
         """One round: look, and tell the page."""
         if self.paused:
+            self._going = False
             return False
         self._round += 1
         if self._unseen > UNSEEN and self._round % 10:
@@ -59,7 +59,7 @@ class CgroupsView(Picture):
         self._late += 1
         if self._round % SLOW == 0 or self.sampler.told != before:
             self._look_around()
-        if self.frame({"series": self._rows(min(self._late, LATE)), "events": self._events(self.sampler.told - self._told)}):
+        if self.frame({"series": self._rows(self._late, LATE), "events": self._events(self.sampler.told - self._told)}):
             self._late, self._told, self._unseen = 0, self.sampler.told, 0
         else:
             self._unseen += 1
@@ -79,6 +79,7 @@ class CgroupsView(Picture):
     def _state(self) -> dict[str, Any]:
         histories = self.sampler.histories.values()
         return {
+            "columns": ["at", *sampling.COLUMNS],
             "names": [history.name for history in histories],
             "states": {history.name: history.state for history in histories},
             "loads": {name: [str(load) for load in running] for name, running in self._loads.items() if running},
@@ -87,15 +88,16 @@ class CgroupsView(Picture):
             "cpus": os.sysconf("SC_NPROCESSORS_ONLN"),
         }
 
-    def _rows(self, count: int) -> dict[str, Any]:
-        """The last moments of each container that runs: times, and a list for each column."""
+    def _rows(self, count: int, most: int) -> dict[str, Any]:
+        """The last `count` moments of each container that runs, but `most` of them: lists of the time and all columns."""
         found = {}
         for history in self.sampler.running:
-            stride = max(1, min(count, len(history.at)) // BACKLOG)
-            found[history.name] = {
-                "at": [round(at + self.sampler.epoch, 2) for at in history.at[-count::stride]],
-                **{name: _plain(name, column[-count::stride]) for name, column in history.columns.items()},
-            }
+            there, kept = len(history.at), history.columns.values()
+            begin = max(0, there - count)
+            found[history.name] = [
+                [round(history.at[i] + self.sampler.epoch, 2), *[_plain(column[i]) for column in kept]]
+                for i in range(begin, there, max(1, (there - begin) // most))
+            ]
         return found
 
     def _newest(self, count: int) -> list[Any]:
@@ -128,7 +130,7 @@ class CgroupsView(Picture):
     def heard(self, message: dict[str, Any]) -> object:
         match message:
             case {"do": "history"}:
-                return {"series": self._rows(1 << 20), "events": self._events(200)}
+                return {"series": self._rows(1 << 20, BACKLOG), "events": self._events(200)}
             case {"do": "csv"}:
                 return self.sampler.csv()
             case {"do": "pause", "on": bool(on)}:
@@ -159,16 +161,13 @@ class CgroupsView(Picture):
         return Container(name, self.sampler.home)
 
     def _pause(self, on: bool) -> None:
-        if on == self.paused:
-            return
         self.paused = on
         if on:
             self.refresh()
-        else:
-            ticker.later(TICK, self._go_on)  # when the last round has seen the pause
+        elif not self._going:  # else it was so short that no round has noticed
+            self._go_on()
 
 
-def _plain(name: str, values: Any) -> list[float | None]:
-    """Numbers as JSON has them: it knows no NaN."""
-    digits = DIGITS.get(name)
-    return [None if value != value else round(value, digits) for value in values]
+def _plain(value: float) -> float | None:
+    """A number as JSON has it, which knows no NaN."""
+    return (round(value, 3) if value else 0) if value == value else None

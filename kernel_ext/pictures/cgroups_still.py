@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from sandbox import Sampler, sampling
 
-BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"
+BLUE, ORANGE, GREEN, PURPLE, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00"
 MIB = 1 << 20
 MARKED = ("oom", "refused", "limit", "frozen")
 #: So many containers have a row, and so many moments of each are drawn.
@@ -31,10 +31,14 @@ def figure(sampler: "Sampler") -> Figure:
 
 
 def _row(row: Any, history: "sampling.History", sampler: "Sampler") -> None:
-    stride = max(1, len(history.at) // POINTS)
-    last = history.at[-1] if history.at else 0.0
-    at = [moment - last for moment in history.at[::stride]]
-    of = {name: column[::stride].tolist() for name, column in history.columns.items()}
+    # Sampling goes on while this is drawn: a column may be a moment longer than the others.
+    whole = [history.at[:], *(column[:] for column in history.columns.values())]
+    count = min(map(len, whole))
+    stride = max(1, count // POINTS)
+    moments, *columns = [column[:count:stride].tolist() for column in whole]
+    last = whole[0][count - 1] if count else 0.0
+    at = [moment - last for moment in moments]
+    of = dict(zip(history.columns, columns, strict=True))
     cpu, memory, pids, io, pressure = row
     cpu.set_ylabel(f"{history.name}\n{history.state.lower()}", size=8)
     cpu.plot(at, of["cpu"], color=BLUE, linewidth=1)
@@ -42,7 +46,7 @@ def _row(row: Any, history: "sampling.History", sampler: "Sampler") -> None:
     throttled = [value > 0 for value in of["throttled"]]
     cpu.fill_between(at, 0, 1, where=throttled, transform=cpu.get_xaxis_transform(), color=ORANGE, alpha=0.35, hatch="//")
     parts = [[0.0 if math.isnan(value) else value / MIB for value in of[name]] for name in ("anon", "file", "kernel")]
-    memory.stackplot(at, parts, colors=(BLUE, SKY, PURPLE), labels=("anon", "file", "kernel"))
+    memory.stackplot(at, parts, colors=(BLUE, GREEN, PURPLE), labels=("anon", "file", "kernel"))
     memory.plot(at, [value / MIB for value in of["memory"]], color="black", linewidth=1)
     memory.plot(at, [value / MIB for value in of["memory_limit"]], color=RED, linewidth=1, linestyle="--")
     pids.plot(at, of["pids"], color=GREEN, linewidth=1)
@@ -54,7 +58,7 @@ def _row(row: Any, history: "sampling.History", sampler: "Sampler") -> None:
     for axes in row:
         axes.tick_params(labelsize=7)
         axes.set_ylim(bottom=0)
-        for event in sampler.events:
+        for event in tuple(sampler.events):
             if event.name == history.name and event.kind in MARKED and at and event.at - last >= at[0]:
                 colour = RED if event.kind in ("oom", "refused") else "grey"
                 axes.axvline(event.at - last, color=colour, linewidth=0.8, alpha=0.7)

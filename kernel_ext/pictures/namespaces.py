@@ -120,5 +120,5 @@ def drawn(seen: "sandbox.NamespaceMap") -> dict[str, Any]:
         ],
         "nesting": {kind: [visible(line) for line in seen.nesting(kind)] for kind in ("user", "pid")},
         "unseen": visible(seen.unseen),
-        "many": sandbox.NamespaceMap.MANY,
+        "many": seen.MANY, "few": seen.ALIKE,
     }  # fmt: skip

@@ -76,7 +76,9 @@ class NetworksPicture(MovingPicture):
             x1, y1, x2, y2 = cable["line"]
             style = ":" if cable["kind"] == "closed" else "-"
             axes.plot([x1, x2], [y1, y2], style, color="#c77700" if cable["label"] else "#2b87b8", linewidth=2.2, zorder=2)
-            axes.text((x1 + x2) / 2, (y1 + y2) / 2 - 6, cable["label"], ha="center", size=7, zorder=3)
+            if cable["label"]:
+                behind = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8}
+                axes.text((x1 + x2) / 2, (y1 + y2) / 2 - 6, cable["label"], ha="center", size=7, zorder=3, bbox=behind)
         for box in self.data["boxes"]:
             x, y, wide, high = box["place"]
             edge, face = LOOKS[box["kind"]]

@@ -10,6 +10,7 @@ import io
 import os
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +21,7 @@ from IPython.display import display, publish_display_data
 
 from sandbox import SandboxError
 
+from ..card import Card, mistake
 from ..untrusted import visible
 from .ticker import ticker
 
@@ -123,7 +125,9 @@ class Picture(anywidget.AnyWidget):
 
     def _still(self) -> dict[str, str]:
         drawn = io.BytesIO()
-        self.figure().savefig(drawn, format="png", dpi=110)
+        with warnings.catch_warnings():  # a name may have letters that matplotlib's font has not: a box stands for each
+            warnings.filterwarnings("ignore", "Glyph .* missing")
+            self.figure().savefig(drawn, format="png", dpi=110)
         picture = base64.b64encode(drawn.getvalue()).decode()
         title, summary, text = (html.escape(visible(part)) for part in (self.title, self.summary(), self.text()))
         return {
@@ -168,7 +172,9 @@ class Picture(anywidget.AnyWidget):
             said = self.heard(message)
             self.notice = ""
         except SandboxError as error:
-            self.notice = visible(str(error))
+            self.notice = str(Card.of(error))
+        except Exception as error:  # or the page would wait for its answer for ever
+            self.notice = str(Card.of(mistake(error)))
         self.send({"do": "done", "number": message.get("number"), "said": said, "notice": self.notice})
 
 

@@ -10,6 +10,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from ..card import mistake
+from ..untrusted import visible
+
 Task = Callable[[], object]
 
 
@@ -53,8 +56,8 @@ class Ticker:
                 task = heapq.heappop(self._due)[2]
             try:
                 task()
-            except Exception:  # one picture's mistake is told on stderr, and must not stop the others
-                threading.excepthook(threading.ExceptHookArgs([*sys.exc_info(), threading.current_thread()]))
+            except Exception as error:  # one picture's mistake is told on stderr, and must not stop the others
+                print(visible(str(mistake(error))), file=sys.stderr)
 
 
 ticker = Ticker()

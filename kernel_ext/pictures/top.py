@@ -25,11 +25,12 @@ class TopView(Picture):
         super().__init__(title="lxc-top")
         self._top = lxc.commands.module(COMMAND)
         self.home, self.order, self.reverse, self.delay = home, order[:1], reverse, delay
-        self.paused = False
+        self.paused = self._going = False
         self._look()
         self._go_on()
 
     def _go_on(self) -> None:
+        self._going = True
         ticker.every(self.delay, self._tick)
 
     def _tick(self) -> bool:
@@ -38,7 +39,8 @@ class TopView(Picture):
             self._look()
             if names != [row.name for row in self.rows]:
                 self.refresh()
-        return not self.paused
+        self._going = not self.paused
+        return self._going
 
     def _look(self) -> None:
         self.rows = self._top.sample(self.home, self.order, self.reverse)
@@ -67,9 +69,9 @@ class TopView(Picture):
                 self.reverse = not self.reverse if order == self.order else False
                 self.order = order
             case {"do": "pause", "on": bool(on)}:
-                if self.paused and not on:
-                    ticker.later(self.delay, self._go_on)
                 self.paused = on
+                if not on and not self._going:  # else it was so short that no round has noticed
+                    self._go_on()
                 self.refresh()
             case _:
                 raise InvalidOption(f"the table does not know {str(message)[:80]!r}")

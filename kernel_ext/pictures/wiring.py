@@ -35,6 +35,8 @@ def wiring(seen: "sandbox.NetworkMap") -> dict[str, Any]:
                 shown = [f"{cable.device}  {' '.join(cable.addresses[:1])}" for cable in own]
                 joined = [other for other, why in seen.lonely.items() if why == f"in the network of {container}"]
                 shown += [f"shared with {other}" for other in joined]
+                ports = [(port, inside) for _, port, name, _, inside, _ in seen.published if name == container]
+                shown += [f"port {port} of the host leads to {inside}" for port, inside in dict.fromkeys(ports)]
                 box = _box("container", container, shown, _told(seen, own), INSIDE, top)
                 boxes[f"container {container}"] = box
                 top = box["place"][1] + box["place"][3] + GAP

@@ -79,14 +79,7 @@ assert len(said.splitlines()) == len(mountinfo(pid)), "both tell of the same tab
 # one line, word by word.
 
 # %% id="line"
-FIELDS = (
-    "number",
-    "number of the parent",
-    "device",
-    "root: which part of it",
-    "mount point",
-    "options",
-)
+FIELDS = ("number", "number of the parent", "device", "root", "mount point", "options")
 line = line_of(pid, "/dev/null")
 left, _, right = line.partition(" - ")
 print(line, "\n")
@@ -101,8 +94,9 @@ print(f"\nits parent is mounted at {parent.split()[4]}")
 assert parent.split()[4] == "/dev"
 
 # %% [markdown] id="inside-intro"
-# So a mount need not be a whole disk: here it is a single file of another file system, `/null`. And
-# mounts form a tree: each one hangs at a place of its parent.
+# *Root* is the part of the file system that is shown. So a mount need not be a whole disk: here it is a
+# single file of another file system, `/null`. And mounts form a tree: each one hangs at a place of its
+# parent.
 #
 # ## 2. In here, and not out there
 #

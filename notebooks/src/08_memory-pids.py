@@ -247,30 +247,18 @@ else:
 #
 # ## 5. Turn it while it runs
 #
-# The limit is a number in a file, so it can be written. 24 MiB are too much for a limit of 16. And then
-# they are not. The container runs all the time.
-
+# The limit is a number in a file, so it can be written. `update` does that (as `docker update`), in the
+# files of whichever version there is. 24 MiB are too much for a limit of 16. And then they are not. The
+# container runs all the time.
 
 # %% id="turn"
-def set_memory(name, mib):
-    """Set the limit of a running container."""
-    text = str(mib * MIB)
-    # Version 1 counts memory and swap together, too, and this limit may never be the smaller one.
-    both = Path(groups(name)["memory"]) / "memory.memsw.limit_in_bytes"
-    files = [knob(name, "memory.max", "memory.limit_in_bytes"), *([both] if both.exists() else [])]
-    if int(files[0].read_text()) < mib * MIB:
-        files.reverse()
-    for file in files:
-        file.write_text(text)
-        print(f"echo {text} > {file.name}")
-
-
 guess = "?"  # three limits, 16, 32 and 16 again: which exit codes will the job have?
 
 if LIMITS:
     born, codes = small.info().pid, []
     for mib in (16, 32, 16):
-        set_memory("small", mib)
+        small.update(memory=f"{mib}m")
+        show("small", "memory.max", "memory.limit_in_bytes")
         codes.append(small.exec("dd if=/dev/zero of=/dev/null bs=24M count=1").exit_code)
         print(f"    with {mib} MiB: exit code {codes[-1]}")
     print("you said:", guess)
@@ -281,23 +269,23 @@ else:
 
 # %% [markdown] id="below-intro"
 # What if the new limit is *below* what is in use? 10 MiB are held by `tail` again, and we ask for a
-# limit of 5. The two versions have different opinions about that: version 1 refuses, if it can't get
+# limit of 8. The two versions have different opinions about that: version 1 refuses, if it can't get
 # the memory back, version 2 obeys at once, whatever it costs.
 
 # %% id="below"
-guess = "?"  # on this machine: will the file be "refused", or will `tail` be "killed"?
+guess = "?"  # on this machine: will the new limit be "refused", or will `tail` be "killed"?
 
 if LIMITS:
-    set_memory("small", 32)
+    small.update(memory="32m")
     holder = small.spawn("(head -c 10m /dev/zero; sleep 600) | tail")
     assert until(lambda: used() > 10), "it takes nothing"
     file = knob("small", "memory.max", "memory.limit_in_bytes")
     try:
-        file.write_text(str(5 * MIB))
+        small.update(memory="8m")
         came = "killed" if until(lambda: "tail" not in small.exec("ps -o comm").text, 3) else "nothing"
-    except OSError as error:
+    except sandbox.KernelRefused as error:
         came = "refused"
-        print(error.strerror)
+        print(error)
     print(f"{file.name}: {came}; you said: {guess}")
     assert came == ("killed" if file.name == "memory.max" else "refused")
     small.kill()
@@ -459,14 +447,13 @@ else:
 # %% [markdown] id="exercise-2-solution"
 # <details><summary>Hint</summary>
 #
-# Part 5. `knob("tight", "pids.max")` is the file of the other limit.
+# Part 5. `update` takes the same names as `launch`.
 #
 # </details>
 # <details><summary>Solution</summary>
 #
 # ```python
-# set_memory("tight", 64)
-# knob("tight", "pids.max").write_text("50")
+# tight.update(memory="64m", pids=50)
 # ```
 #
 # </details>

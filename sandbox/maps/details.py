@@ -13,6 +13,9 @@ from . import processes
 #: So many lines are told of each thing.
 LINES = 200
 
+#: Where a process has another number, if there are several such places.
+_DEEP = ("one level in", "two levels in", "three levels in", "four levels in")
+
 #: What a namespace of each kind is for; and a command that shows one from the outside.
 KINDS = {
     "cgroup": ("which control group is called /", "cat /proc/PID/cgroup"),
@@ -50,8 +53,8 @@ def _members(members: Sequence[tuple[str, tuple[int, ...]]]) -> Iterator[str]:
         for pid in pids[:20]:
             with suppress(OSError):
                 here, *inner = processes.levels(pid)
-                inside = "".join(f", {number} {'one level' if deep == 1 else f'{deep} levels'} further in"
-                                 for deep, number in enumerate(inner, 1))  # fmt: skip
+                deep = ("inside",) if len(inner) == 1 else _DEEP
+                inside = "".join(f", {number} {level}" for number, level in zip(inner, deep, strict=False))
                 yield f"    {files.name(pid)}: pid {here} here{inside}"
     if not members:
         yield "no process that we see"

@@ -44,8 +44,8 @@ class NamespaceMap:
     containers and processes that it was asked for, if not for all.
     """
 
-    #: Of more rows than these, those that are alike are told as one.
-    MANY = 40
+    #: Of more rows than these, those that are alike are told as one, if they are at least so many.
+    MANY, ALIKE = 40, 6
 
     rows: tuple[Row, ...]
     kin: dict[int, Kin]
@@ -67,7 +67,7 @@ class NamespaceMap:
         same letter."""
         companies: dict[int, list[int]] = {}
         for number, row in enumerate(self.rows):
-            for id in row.ids:
+            for id in filter(None, row.ids):
                 companies.setdefault(id, []).append(number)
         letters: dict[tuple[int, ...], str] = {}
         marks = {}
@@ -94,12 +94,17 @@ class NamespaceMap:
 
     def folded(self) -> list[tuple[Row, int]]:
         """The rows, each with how many it stands for: of very many, those that share in the same way are one."""
-        if len(self.rows) <= NamespaceMap.MANY:
-            return [(row, 1) for row in self.rows]
         found: dict[tuple[str, ...], list[Row]] = {}
         for row in self.rows:
             found.setdefault(self.pattern(row), []).append(row)
-        return [(alike[0], len(alike)) for alike in found.values()]
+        told = []
+        for row in self.rows:
+            alike = found[self.pattern(row)]
+            if len(self.rows) <= self.MANY or len(alike) < self.ALIKE:
+                told.append((row, 1))
+            elif row is alike[0]:
+                told.append((row, len(alike)))
+        return told
 
     def pattern(self, row: Row) -> tuple[str, ...]:
         """How a row shares: what it is, and the mark of each of its namespaces."""
@@ -127,7 +132,7 @@ class NamespaceMap:
         yield "= host: shared with the host. A number alone: nobody else on this map has that namespace."
         for mark in sorted({mark for mark in self.marks.values() if mark not in (HOST, OWN)}):
             shared = [id for id, other in self.marks.items() if other == mark and id in self.kin]
-            names = ", ".join(row.name for row in self.members(shared[0])[: NamespaceMap.MANY])
+            names = ", ".join(row.name for row in self.members(shared[0])[: self.MANY])
             yield plain(f"{mark}: {names} share {', '.join(sorted(self.kin[id].kind for id in shared))}")
         for id, places in self.kept.items():
             if not any(id in row.ids for row in self.rows if row.pids):
@@ -154,7 +159,7 @@ class NamespaceMap:
         children: dict[int, list[int]] = {}
         for known in found.values():
             children.setdefault(known.parent if known.parent in found else 0, []).append(known.id)
-        shown = {parent: ids[: NamespaceMap.MANY] for parent, ids in children.items()}
+        shown = {parent: ids[: self.MANY] for parent, ids in children.items()}
         owned = Counter((known.owner, known.kind) for known in self.kin.values())
         lines = [f"{kind} namespaces, one in another:"]
         for stem, id in tree(shown, 0, "  "):
@@ -163,7 +168,7 @@ class NamespaceMap:
             if kind == "user":
                 kinds = ", ".join(f"{owned[id, other]} {other}" for other in NAMES if owned[id, other])
                 told += f"; owns {kinds}" if kinds else "; owns nothing else"
-            lines.append(plain(told) + _more(len(children.get(id, ())) - NamespaceMap.MANY))
+            lines.append(plain(told) + _more(len(children.get(id, ())) - self.MANY))
         return lines
 
 
@@ -201,7 +206,8 @@ def namespaces(*names: str, pid: int | Sequence[int] | None = None) -> Namespace
     for row in rows:
         _learn(known, row.pids, row.ids)
     kept = _kept(known, every)
-    rows += [_lone(known[id]) for id in known if every and not any(id in row.ids for row in rows)]
+    taken_up = {id for row in rows for id in row.ids}
+    rows += [_lone(known[id]) for id in known if every and id not in taken_up]
     return NamespaceMap(tuple(_companions(rows)), known, kept, found.unread, names, asked)
 
 

@@ -146,10 +146,11 @@ def network_map(*, with_rules: bool = True) -> NetworkMap:
     kept = [networks.get(home, name) for name in networks.names(home)] if os.geteuid() == 0 else []
     bridges = [_bridge(link, kept, links, addresses, cables) for link in links if link.kind == "bridge"]
     wired = {cable.container for cable in cables}
-    made = [step for entry in entries for step in map(Step.from_json, entry["undo"]) if isinstance(step, network.Publish)]
-    wanted = [*(nat.table_of(bridge.name) for bridge in bridges if bridge.network), *(step.table for step in made)]
-    published = [(host, port, step.container, address, inside, protocol)
-                 for step in made for host, port, address, inside, protocol in step.ports]  # fmt: skip
+    made = [(entry["name"], step) for entry in entries for step in map(Step.from_json, entry["undo"])
+            if isinstance(step, network.Publish)]  # fmt: skip
+    wanted = [*(nat.table_of(bridge.name) for bridge in bridges if bridge.network), *(step.table for _, step in made)]
+    published = [(host, port, name, address, inside, protocol)
+                 for name, step in made for host, port, address, inside, protocol in step.ports]  # fmt: skip
     return NetworkMap(
         at, tuple(route for route in network.routes() if route.startswith("default")), tuple(bridges), tuple(cables),
         {entry["name"]: _why_lonely(entry) for entry in entries if entry["name"] not in wired}, tuple(published),

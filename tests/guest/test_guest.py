@@ -116,11 +116,13 @@ def _source(folder: Path) -> Path:
     return source
 
 
+@pytest.mark.begins
 def test_a_machine_is_begun(begun: dict[str, Begun]) -> None:
-    """The first of all tests (conftest.py): the other ones of this file are the last, so that none waits for it."""
+    """A guest takes more than a minute, mostly of one processor: the other tests of this file are the last of all."""
     assert all(each.qemu.poll() is None for each in begun.values())
 
 
+@pytest.mark.asks
 @pytest.mark.parametrize("check", CHECKS)
 def test_the_engine(guest: Guest, check: str) -> None:
     (told,) = guest.of(f"{HERE}::{check}")
@@ -130,6 +132,7 @@ def test_the_engine(guest: Guest, check: str) -> None:
         pytest.fail(told["text"], pytrace=False)
 
 
+@pytest.mark.asks
 @pytest.mark.parametrize("file", ROOMS)
 def test_the_cgroups_room(guest: Guest, file: str) -> None:
     told = guest.of(file)

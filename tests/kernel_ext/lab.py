@@ -54,19 +54,17 @@ class Lab:
         return found
 
     def copy(self, name: str, *, trusted: bool) -> Any:
-        """A page with a copy of the notebook that has no kernel: as one that was downloaded, or one's own from yesterday."""
+        """A page with a copy of the notebook, whose kernel is another one: as one that was downloaded, or from yesterday."""
         from nbformat import from_dict
         from nbformat.sign import NotebookNotary
 
         notebook = self.notebook()
-        del notebook["metadata"]["kernelspec"]
         (self.path.parent / f"{name}.ipynb").write_text(json.dumps(notebook))
         notary = NotebookNotary(data_dir=str(self.path.parent / "data"))
         (notary.sign if trusted else notary.unsign)(from_dict(notebook))
         notary.store.close()
         page = self.browser.new_page(viewport={"width": 1100, "height": 900})
         page.goto(self._url(f"{name}.ipynb"))
-        page.get_by_role("button", name="No Kernel", exact=True).click(timeout=60_000)
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         return page
 

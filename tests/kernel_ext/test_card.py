@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-from kernel_ext.card import Card
+from kernel_ext.card import Card, mistake
 
 
 class Tags(HTMLParser):
@@ -34,3 +34,13 @@ def test_the_text_twin_says_what_why_and_cure():
 def test_only_a_card_of_an_error_hides_what_follows_it():
     assert "<style>" in Card("x", kind="error").html()
     assert "<style>" not in Card("x", kind="warning").html()
+
+
+def test_a_mistake_of_ours_is_told_with_its_place():
+    try:
+        {}["x"]
+    except KeyError as error:
+        card = Card.of(mistake(error))
+    assert card.what == "KeyError: 'x'"
+    assert card.why.startswith("test_card.py, line ")
+    assert (card.kind, "report it" in card.cure) == ("error", True)

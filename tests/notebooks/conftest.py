@@ -1,29 +1,22 @@
-"""Lessons, their source, and a way to run them."""
+"""Lessons, their source, and how they went."""
 
 import contextlib
+import functools
 import importlib.util
-import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
 from sandbox import host
-from sandbox.home import home as open_home
-from sandbox.primitives.network.state import STATE
-from sandbox.spec import DEFAULT_NETWORK
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, as_nobody, nothing_is_left, refusal
 from tests.primitives.network.steps import needs
 
-EXECUTE = Path(__file__).parent / "execute.py"
-
-Cells = list[dict[str, Any]]
+from .stage import Layer, Run, open_folder, stage
 
 
 def load_generator() -> ModuleType:
@@ -38,62 +31,58 @@ def load_generator() -> ModuleType:
 
 
 generate = load_generator()
-NOTEBOOKS = sorted(generate.generated())
+GENERATED = generate.generated()
+NOTEBOOKS = sorted(GENERATED)
 
 
-@dataclass
-class Run:
-    """A notebook that was run: its cells."""
-
-    cells: Cells
-
-    def outputs(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
-        """(cell id, output) of this type: "stream", "display_data", "error" …"""
-        return [(cell["id"], out) for cell in self.cells for out in cell.get("outputs", ()) if out["output_type"] == kind]
-
-    def text(self, cell: str) -> str:
-        """What a cell wrote."""
-        return "".join("".join(out["text"]) for id, out in self.outputs("stream") if id == cell)
-
-    @property
-    def errors(self) -> dict[str, str]:
-        """The message of every cell that failed, by its id."""
-        return {id: f"{out['ename']}: {out['evalue']}" for id, out in self.outputs("error")}
+@functools.cache
+def user_refusal() -> str:
+    """Why an ordinary user can't play a notebook here, or nothing."""
+    # setpriv still has root's capabilities when it calls the first program; that one must be able to call itself again.
+    needed = "import os, sys, ipykernel, nbclient; sys.exit(not os.access(sys.executable, os.X_OK))"
+    if subprocess.run(as_nobody(sys.executable, "-c", needed), capture_output=True, cwd="/").returncode:
+        return f"an ordinary user can't run {sys.executable} with ipykernel and nbclient: put the environment elsewhere"
+    return ""
 
 
-def run(text: str, folder: Path, environment: dict[str, str], *command: str) -> Run:
-    """Run the notebook `text` in `folder`, by `command` (an interpreter)."""
-    source, target = folder / "lesson.ipynb", folder / "result.ipynb"
-    source.write_text(text)
-    words = [*command, str(folder / "execute.py"), str(source), str(target)]
-    (folder / "execute.py").write_text(EXECUTE.read_text())
-    settings = {"HOME": str(folder), "IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=os.environ | settings | environment)
-    assert done.returncode == 0, done.stderr
-    return Run(json.loads(target.read_text())["cells"])
+def as_user(item: pytest.Item) -> bool:
+    """Whether the notebook of this test is to be played by an ordinary user."""
+    return bool(item.get_closest_marker("plays").kwargs.get("as_user"))
 
 
-#: A lesson that makes networks makes them in a network namespace of its own, as tests.own_network does. Only root makes any.
-_OWN_NETWORK = f'ip link set lo up && mkdir -p {STATE} && mount -t tmpfs tmpfs {STATE} && exec "$@"'
-ALONE = () if os.geteuid() else ("unshare", "--net", "--mount", "sh", "-c", _OWN_NETWORK, "sh")
+@pytest.fixture(scope="session")
+def begun(request: pytest.FixtureRequest) -> Iterator[dict[str, tuple[Path, "Future[Run]"]]]:
+    """By test, the folder and the outcome of the notebook that it asks for (mark "plays"); it is played, or waits for it."""
+    asked = [item for item in request.session.items if item.get_closest_marker("plays") and not refusal(item)]
+    asked = [item for item in asked if not (as_user(item) and user_refusal())]
+
+    with contextlib.ExitStack() as stack:
+        opened, found = stack.enter_context(stage()), {}
+        for item in sorted(asked, key=needs_debian):  # these are the last: a Debian takes a while to come
+            parameters = item.callspec.params if hasattr(item, "callspec") else {}
+            text = functools.partial(item.get_closest_marker("plays").args[0], **parameters)
+            folder, layer = stack.enter_context(open_folder()), debian(request) if needs_debian(item) else lambda: None
+            found[item.nodeid] = folder, opened.begin(text, folder, as_user=as_user(item), layer=layer)
+        yield found
 
 
-@pytest.fixture
-def play(home: Path, tmp_path: Path) -> Callable[[str], Run]:
-    """A function that runs the text of a notebook, as we are, with a shelf of its own, and no way to the internet."""
-    pytest.importorskip("nbclient", reason="needs nbclient and a kernel: pip install '.[lab,test]'")
-    pytest.importorskip("ipykernel", reason="needs a kernel: pip install '.[lab]'")
-    environment = {"PYTHONPATH": str(REPOSITORY), "SANDBOX_HOME": str(home), "SANDBOX_NETWORK": DEFAULT_NETWORK}
-    return lambda text: run(text, tmp_path, environment, *ALONE, sys.executable)
+def needs_debian(item: pytest.Item) -> bool:
+    """Whether its lesson installs a Debian: from a network namespace of its own it can't fetch any."""
+    return "14_system-containers" in item.name and bool(item.get_closest_marker("plays").kwargs.get("debian"))
 
 
-@pytest.fixture
-def layer(request: pytest.FixtureRequest) -> Path | None:
-    """The files of a Debian, for the lesson that installs one; None where they can't be had."""
+def debian(request: pytest.FixtureRequest) -> Layer:
+    """Begins to fetch one, and returns what waits for it; there may be none to be had."""
     with contextlib.suppress(pytest.skip.Exception):
-        if "14_system-containers" in request.node.name:
-            return Path(request.getfixturevalue("debian_layer"))
-    return None
+        made = request.getfixturevalue("debian_begun")
+
+        def layer() -> Path | None:
+            with contextlib.suppress(pytest.skip.Exception):
+                return made()
+            return None
+
+        return layer
+    return lambda: None
 
 
 @pytest.fixture
@@ -109,8 +98,16 @@ def tools(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture
-def played(layer: Path | None, tools: None, play: Callable[[str], Run]) -> Callable[[str], Run]:
-    """Like `play`, where a Debian need not be fetched: from a network namespace of its own it could not be."""
-    if layer:
-        subprocess.run(["cp", "-a", "--reflink=auto", str(layer), open_home().layers], check=True)
-    return play
+def played(
+    request: pytest.FixtureRequest, tools: None, begun: dict[str, tuple[Path, "Future[Run]"]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Run]:
+    """How the notebook went that this test is marked with. Nothing is left of it."""
+    pytest.importorskip("nbclient", reason="needs nbclient and a kernel: pip install '.[lab,test]'")
+    pytest.importorskip("ipykernel", reason="needs a kernel: pip install '.[lab]'")
+    if as_user(request.node) and (why := user_refusal()):
+        pytest.skip(why)
+    folder, future = begun[request.node.nodeid]
+    yield future.result()
+    if not as_user(request.node):
+        monkeypatch.setenv("SANDBOX_HOME", str(folder / "home"))
+        nothing_is_left()

@@ -13,7 +13,7 @@ def main(source: str, target: str) -> None:
     kernels = KernelSpecManager(ensure_native_kernel=True, kernel_dirs=[])
     manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=kernels)
     # An error stays in its cell, and the next one runs: the test shows all of them.
-    NotebookClient(notebook, km=manager, timeout=60, allow_errors=True).execute()
+    NotebookClient(notebook, km=manager, timeout=300, allow_errors=True).execute()
     nbformat.write(notebook, target)
 
 

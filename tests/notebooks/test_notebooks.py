@@ -4,21 +4,20 @@ import ast
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox import host
-from tests.conftest import NOBODY, REPOSITORY, as_nobody
+from tests.conftest import REPOSITORY
 
-from .conftest import ALONE, NOTEBOOKS, Cells, Run, generate, run
+from .conftest import GENERATED, NOTEBOOKS, generate
+from .stage import ALONE, Cells, Run
+from .wrong import WRONG
 
 FOLDER = REPOSITORY / "notebooks"
 #: More lines than this and a cell has to be scrolled.
@@ -26,6 +25,8 @@ SCREEN = 45
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.relative_to(FOLDER)))
 each_lesson = pytest.mark.parametrize("lesson", generate.lessons(), ids=lambda path: path.stem)
+#: To wait for one may be to wait for those before it, and for their boots.
+PATIENCE = pytest.mark.timeout(900)
 each_language = pytest.mark.parametrize("language", generate.LANGUAGES)
 
 
@@ -42,7 +43,7 @@ def source_of(cell: dict[str, Any]) -> str:
 
 @each_notebook
 def test_the_notebook_is_what_its_source_says(path):
-    assert path.read_text() == generate.generated()[path], "run `make notebooks`"
+    assert path.read_text() == GENERATED[path], "run `make notebooks`"
 
 
 def test_there_is_no_notebook_without_a_source():
@@ -160,22 +161,12 @@ def is_quiet_and_short(done: Run) -> None:
         assert done.text(cell["id"]).count("\n") <= SCREEN, f"what {cell['id']} prints is longer than a screen"
 
 
-@pytest.mark.slow
-@pytest.mark.needs_userns
-@each_lesson
-def test_all_claims_of_the_lesson_are_true_here(lesson, played):
-    done = played((FOLDER / f"{lesson.stem}.ipynb").read_text())
-    assert done.errors == {}
-    is_quiet_and_short(done)
+def as_it_is(lesson: Path) -> str:
+    return (FOLDER / f"{lesson.stem}.ipynb").read_text()
 
 
-@pytest.mark.slow
-@pytest.mark.needs_userns
-@each_language
-@each_lesson
-def test_the_exercises_wait_accept_their_solutions_and_say_what_is_wrong(lesson, language, played):
-    if lesson.stem.startswith(("08_", "09_")) and not (report := host.report()).can("cgroup.memory"):
-        pytest.skip(f"these exercises turn limits: {report.why_not('cgroup.memory')}")
+def with_answers(lesson: Path, language: str) -> str:
+    """Each exercise is also answered wrongly, and then by its solution."""
     cells = cells_of(FOLDER / language / f"{lesson.stem}.ipynb")
     by_id = {cell["id"]: cell for cell in cells}
     all_cells: Cells = []
@@ -187,57 +178,47 @@ def test_the_exercises_wait_accept_their_solutions_and_say_what_is_wrong(lesson,
             for what, code in {"wrong": WRONG[lesson.stem, exercise], "right": f"tidy_up()\n{solution}"}.items():
                 all_cells += [code_cell(f"{exercise}-{what}", code), {**cell, "id": f"{exercise}-{what}-check"}]
     all_cells.insert(1, code_cell("helper", TIDY_UP))
-    done = played(json.dumps({**json.loads((FOLDER / language / f"{lesson.stem}.ipynb").read_text()), "cells": all_cells}))
+    return json.dumps({**json.loads((FOLDER / language / f"{lesson.stem}.ipynb").read_text()), "cells": all_cells})
+
+
+@pytest.mark.begins
+def test_the_lessons_are_begun(begun):
+    """They mostly wait: the tests that ask how they went are the last (tests/conftest.py)."""
+    assert not [test for test, (_, outcome) in begun.items() if outcome.done()]
+
+
+@PATIENCE
+@pytest.mark.slow
+@pytest.mark.needs_userns
+@pytest.mark.asks
+@pytest.mark.plays(as_it_is, debian=True)
+@each_lesson
+def test_all_claims_of_the_lesson_are_true_here(lesson, played):
+    assert played.errors == {}
+    is_quiet_and_short(played)
+
+
+@PATIENCE
+@pytest.mark.slow
+@pytest.mark.needs_userns
+@pytest.mark.asks
+@pytest.mark.plays(with_answers, debian=True)
+@each_language
+@each_lesson
+def test_the_exercises_wait_accept_their_solutions_and_say_what_is_wrong(lesson, language, played):
+    if lesson.stem.startswith(("08_", "09_")) and not (report := host.report()).can("cgroup.memory"):
+        pytest.skip(f"these exercises turn limits: {report.why_not('cgroup.memory')}")
     exercises = [exercise for stem, exercise in WRONG if stem == lesson.stem]
-    assert done.errors.keys() == {f"{exercise}-wrong-check" for exercise in exercises}
-    assert all(error.startswith("AssertionError: ") for error in done.errors.values()), done.errors
+    assert played.errors.keys() == {f"{exercise}-wrong-check" for exercise in exercises}
+    assert all(error.startswith("AssertionError: ") for error in played.errors.values()), played.errors
     for exercise in exercises:
-        waits, right = done.text(f"{exercise}-check"), done.text(f"{exercise}-right-check")
+        waits, right = played.text(f"{exercise}-check"), played.text(f"{exercise}-right-check")
         assert exercise.partition("-")[2] in waits, "it says which exercise waits"
         assert right.strip(), "it says that it is right"
         assert right != waits
-    is_quiet_and_short(done)
+    is_quiet_and_short(played)
 
 
-#: An answer to each exercise that is nearly right.
-WRONG = {
-    ("01_process", "exercise-1"): "my_pid = os.getpid()",
-    ("01_process", "exercise-2"): "sandbox.launch('busybox', 'sleep 3600', name='twin')",
-    ("01_process", "exercise-3"): "sandbox.launch('busybox', 'sleep 3600', name='bare', cap_drop='CHOWN')",
-    ("02_lxc", "exercise-1"): "lxc('lxc-create -t busybox -n web')\nlxc('lxc-copy -n web -N web2')\nlxc('lxc-start -n web2')",
-    ("02_lxc", "exercise-2"): "lxc('lxc-create -t busybox -n pluto')\nlxc('lxc-start -n pluto')",
-    ("02_lxc", "exercise-3"): "lxc('lxc-snapshot -n broken -r snap0')\n"
-    "(SHELF / 'broken/rootfs/root/diary').unlink()\nlxc('lxc-start -n broken')",
-    ("03_namespaces", "exercise-1"): "my_prediction = dict.fromkeys(my_prediction, 'uts')",
-    ("03_namespaces", "exercise-2"): "my_pid = guest.info().pid",
-    ("03_namespaces", "exercise-3"): "my_fd = os.open('/proc/self/ns/uts', os.O_RDONLY)\n"
-    "my_user_fd = os.open('/proc/self/ns/user', os.O_RDONLY)",
-    ("04_pid", "exercise-1"): "my_init = 'exec sleep 3600'",
-    ("04_pid", "exercise-2"): "sandbox.launch('busybox', 'unshare -p -f sleep 3600', name='nest', cap_add='SYS_ADMIN')",
-    ("04_pid", "exercise-3"): "sandbox.launch('busybox', 'exec sleep 98765', name='daemon')",
-    ("05_mounts", "exercise-1"): "job = house.spawn('exec unshare -m --propagation shared sh -c "
-    "\\'mount -t tmpfs own /tmp; exec sleep 7001\\'')",
-    ("05_mounts", "exercise-2"): "house.exec('mount --make-shared /media')\n"
-    "job2 = house.spawn('exec unshare -m --propagation shared sleep 7002')",
-    ("06_chroot-pivot", "exercise-1"): "job = prison.spawn('exec chroot /srv/jail sleep 12345')",
-    ("06_chroot-pivot", "exercise-2"): "puzzle.skip('SetCapabilities')\npuzzle.skip('InstallSeccomp')\npuzzle.run()",
-    ("07_users", "exercise-1"): "lodger.exec('mkdir /tmp/gift')",
-    ("07_users", "exercise-2"): "import time\nprocess = subprocess.Popen(['unshare', '--user', 'sleep', '3'])\n"
-    "time.sleep(0.2)\nmy_pid = process.pid",
-    ("08_memory-pids", "exercise-1"): "limit = need * 1.5",
-    ("08_memory-pids", "exercise-2"): "set_memory('tight', 64)",
-    ("09_cpu-io-freezer", "exercise-1"): "turn('left', cpu_weight='150', cpu_shares='1536')",
-    ("09_cpu-io-freezer", "exercise-2"): "turn('right', cpu_max='1000 100000', cpu_cfs_quota_us='1000')",
-    ("12_network", "exercise-1"): "on('host', f'ip link set {link} up')",
-    ("12_network", "exercise-2"): "on('host', f'sandbox run -d --name door -p 9090:80 {SERVE}')",
-    ("12_network", "exercise-3"): "for name in ('front', 'back'):\n"
-    "    on('host', f'sandbox run -d --name {name} --network bridge busybox sleep 3600')",
-    ("14_system-containers", "exercise-1"): "sandbox.launch('busybox', 'exec sleep 3600', name='reaper')",
-    ("14_system-containers", "exercise-2"): "lxc('lxc-create -q -t busybox -n beating')\n"
-    "(SHELF / 'beating/rootfs/etc/inittab').write_text('::once:sleep 12345\\n')\n"
-    "lxc('lxc-start -n beating -d')\ntime.sleep(1)",
-    ("14_system-containers", "exercise-3"): "config.write_text(given.replace('halt = SIGHUP', 'halt = SIGWINCH'))",
-}
 #: Takes away what a wrong answer made, and stops what an exercise itself had made.
 TIDY_UP = """
 import sandbox
@@ -264,26 +245,16 @@ def code_cell(id: str, code: str) -> dict[str, Any]:
     return {"cell_type": "code", "id": id, "metadata": {}, "execution_count": None, "outputs": [], "source": code}
 
 
-@pytest.fixture
-def user_folder() -> Iterator[Path]:
-    """A folder of an ordinary user, with all that a notebook imports: pytest's own folders are closed to others."""
-    with tempfile.TemporaryDirectory(prefix="sandbox-lesson-") as name:
-        folder = Path(name)
-        for package in ("sandbox", "kernel_ext"):
-            shutil.copytree(REPOSITORY / package, folder / "source" / package, ignore=shutil.ignore_patterns("__pycache__"))
-        if os.geteuid() == 0:
-            os.chown(folder, NOBODY, NOBODY)
-        yield folder
-
-
+@PATIENCE
 @pytest.mark.slow
 @pytest.mark.needs_userns
 @pytest.mark.needs_root
-def test_without_debians_packages_that_lesson_says_so_and_goes_on(play):
-    done = play((FOLDER / "14_system-containers.ipynb").read_text())
-    assert done.errors == {}
-    assert "mmdebstrap" in done.text("debian")
-    assert done.text("boot").startswith("Skipped: ")
+@pytest.mark.asks
+@pytest.mark.plays(lambda: as_it_is(Path("14_system-containers")))
+def test_without_debians_packages_that_lesson_says_so_and_goes_on(played):
+    assert played.errors == {}
+    assert "mmdebstrap" in played.text("debian")
+    assert played.text("boot").startswith("Skipped: ")
 
 
 @pytest.mark.slow
@@ -303,16 +274,13 @@ def test_the_host_of_lesson_12_goes_with_its_notebook_even_if_that_is_killed(hom
         time.sleep(0.1)
 
 
+@PATIENCE
 @pytest.mark.slow
 @pytest.mark.needs_userns
+@pytest.mark.asks
+@pytest.mark.plays(as_it_is, as_user=True)
 @each_lesson
-def test_all_claims_are_true_for_an_ordinary_user(lesson, tools, user_folder):
-    # setpriv still has root's capabilities when it calls the first program; that one must be able to call itself again.
-    needed = "import os, sys, ipykernel, nbclient; sys.exit(not os.access(sys.executable, os.X_OK))"
-    if subprocess.run(as_nobody(sys.executable, "-c", needed), capture_output=True, cwd="/").returncode:
-        pytest.skip(f"an ordinary user can't run {sys.executable} with ipykernel and nbclient: put the environment elsewhere")
-    environment = {"PYTHONPATH": str(user_folder / "source"), "SANDBOX_HOME": str(user_folder / "home")}
-    done = run((FOLDER / f"{lesson.stem}.ipynb").read_text(), user_folder, environment, *as_nobody(sys.executable))
-    assert done.errors == {}
-    assert [(id, out["text"]) for id, out in done.outputs("stream") if out["name"] == "stderr"] == []
-    assert "left of this lesson: nothing" in done.text("tidy")
+def test_all_claims_are_true_for_an_ordinary_user(lesson, played):
+    assert played.errors == {}
+    assert [(id, out["text"]) for id, out in played.outputs("stream") if out["name"] == "stderr"] == []
+    assert "left of this lesson: nothing" in played.text("tidy")

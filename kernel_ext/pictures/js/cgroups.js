@@ -12,15 +12,14 @@ function render({ model, el }) {
   // --- what comes ---
 
   function take({ series: fresh, events: told }) {
-    for (const [name, columns] of Object.entries(fresh)) {
-      const known = series.get(name) ?? Object.fromEntries(Object.keys(columns).map((key) => [key, []]));
+    const { columns } = data();
+    for (const [name, rows] of Object.entries(fresh)) {
+      const known = series.get(name) ?? Object.fromEntries(columns.map((column) => [column, []]));
       series.set(name, known);
-      const from = columns.at.findIndex((at) => at > (known.at.at(-1) ?? 0));
-      if (from < 0) continue;
-      for (const [key, values] of Object.entries(columns)) {
-        known[key].push(...values.slice(from));
-        if (known[key].length > KEEP) known[key].splice(0, known[key].length - KEEP);
+      for (const row of rows) {
+        if (row[0] > (known.at.at(-1) ?? 0)) columns.forEach((column, i) => known[column].push(row[i]));
       }
+      for (const values of Object.values(known)) if (values.length > KEEP) values.splice(0, values.length - KEEP);
     }
     const latest = events.at(-1)?.[0] ?? 0;
     const news = told.filter(([at]) => at > latest);
@@ -84,8 +83,9 @@ function render({ model, el }) {
     const state = h("span", { className: "sandbox-state" });
     const canvas = h("canvas", { tabindex: 0, role: "img", title: "← → look back" });
     const words = h("div", { className: "sandbox-events" });
-    const made = { title, state, canvas, words, controls: controls(name), root: null };
-    made.root = h("section", { className: "sandbox-card", "aria-label": name }, h("div", { className: "sandbox-head" }, title, state), canvas, made.controls.root, words);
+    const pressure = h("span", { className: "sandbox-state" });
+    const made = { title, state, pressure, canvas, words, controls: controls(name), root: null };
+    made.root = h("section", { className: "sandbox-card", "aria-label": name }, h("div", { className: "sandbox-head" }, title, state, pressure), canvas, made.controls.root, words);
     canvas.addEventListener("pointermove", ({ offsetX }) => ((cursor = offsetX / canvas.clientWidth), redraw()));
     canvas.addEventListener("pointerleave", () => ((cursor = null), redraw()));
     canvas.addEventListener("keydown", ({ key }) => {
@@ -192,6 +192,8 @@ function render({ model, el }) {
         const value = known[column][last];
         knob.show(column === "memory_limit" && value !== null ? value / MIB : value ?? (column === "cpu_limit" ? data().cpus : null));
       }
+      const waits = ["cpu", "memory", "io"].filter((what) => known[`${what}_stalled`][last] > 0.01);
+      each.pressure.textContent = big || !waits.length ? "" : `waits for ${waits.map((what) => `${what} ${percent(known[`${what}_stalled`][last])}`).join(", ")}`;
       const mine = events.filter(([, whose]) => whose === name).slice(-4).reverse();
       const text = mine.map(([at, , kind, said]) => `${new Date(at * 1000).toLocaleTimeString()}  ${said}`).join("\n");
       if (each.words.textContent !== text) each.words.textContent = text;
@@ -209,7 +211,7 @@ function render({ model, el }) {
     pen.clearRect(0, 0, width, height);
     pen.font = `${big ? 12 : 11}px system-ui, sans-serif`;
     const shown = big ? PANELS : PANELS.slice(0, 4);
-    const across = big ? 1 : 2, down = Math.ceil(shown.length / across), foot = big ? 34 : 4, gap = 10;
+    const across = big ? 1 : 2, down = Math.ceil(shown.length / across), foot = big ? 48 : 4, gap = 10;
     const seconds = span === 600 ? Math.min(600, Math.max(30, end - (known.at[0] ?? end))) : span;
     const begun = end - seconds;
     const first = Math.max(0, known.at.findIndex((at) => at >= begun) - 1);
@@ -219,26 +221,34 @@ function render({ model, el }) {
     const pointed = cursor === null ? null : begun + seconds * ((cursor * width) % (w + gap)) / w;
     const moment = pointed === null ? known.at.length - 1 : Math.max(0, known.at.findLastIndex((at) => at <= pointed));
     const spoken = [];
+    let taken = -1; // where the last sign ended
     shown.forEach((panel, place) => {
       const left = (place % across) * (w + gap), top = Math.floor(place / across) * tall + 17, high = tall - 24;
       spoken.push(plot(pen, panel, known, first, moment, { left, top, w, high, x: (at) => x(at, left) }, colour));
       for (const [at, , kind] of mine) {
         if (!SIGNS[kind]) continue;
         line(pen, [[x(at, left), top], [x(at, left), top + high]], LOUD.includes(kind) ? colour.red : colour.grey, [2, 2]);
-        if (!big && place === 0) pen.fillText(SIGNS[kind][0], Math.min(x(at, left) + 2, left + w - 10), top + high - 3);
+        const sign = Math.min(x(at, left) + 2, left + w - 10);
+        if (big || place > 0 || sign < taken) continue;
+        pen.fillStyle = LOUD.includes(kind) ? colour.red : colour.ink;
+        pen.fillText(SIGNS[kind][0], sign, top + high - 3);
+        taken = sign + 13;
       }
       if (pointed !== null) line(pen, [[x(pointed, left), top], [x(pointed, left), top + high]], colour.ink, []);
     });
     if (big) {
       pen.fillStyle = colour.faint;
       for (let i = 0; i <= 6; i += 1) pen.fillText(i === 6 ? "now" : `−${Math.round(seconds * (1 - i / 6))} s`, Math.min((w * i) / 6, w - 26), height - 3);
-      let free = -1;
+      const free = [-1, -1]; // two rows of words; what finds no place in them is in the list below
+      const written = {}; // where each word ends: it is not written twice side by side
       for (const [at, , kind] of mine.filter(([, , kind]) => SIGNS[kind])) {
-        const from = Math.min(x(at, 0), w - pen.measureText(SIGNS[kind]).width);
-        if (from < free) continue;
+        const long = pen.measureText(SIGNS[kind]).width;
+        const from = Math.min(x(at, 0), w - long);
+        const row = free.findIndex((place) => from >= place);
+        if (row < 0 || from < (written[kind] ?? -1)) continue;
         pen.fillStyle = LOUD.includes(kind) ? colour.red : colour.ink;
-        pen.fillText(SIGNS[kind], from, height - 20);
-        free = from + pen.measureText(SIGNS[kind]).width + 8;
+        pen.fillText(SIGNS[kind], from, height - 33 + 14 * row);
+        free[row] = written[kind] = from + long + 8;
       }
     }
     canvas.setAttribute("aria-label", `${name}: ${spoken.join("; ")}`);

@@ -1,6 +1,5 @@
 // The map of namespaces. The kernel's half is kernel_ext/pictures/namespaces.py; what is drawn is `data`.
 
-const ALIKE = 6; // of so many rows that share in the same way, one is shown
 const KEYS = "arrow keys walk · Enter tells all about a namespace · Escape comes back";
 
 function render({ model, el }) {
@@ -46,7 +45,7 @@ function render({ model, el }) {
     for (const row of rows) alike.set(row.alike, [...(alike.get(row.alike) ?? []), row]);
     return rows.flatMap((row) => {
       const group = alike.get(row.alike);
-      if (rows.length <= data().many || group.length < ALIKE || open.has(row.alike)) return [[row, 1]];
+      if (rows.length <= data().many || group.length < data().few || open.has(row.alike)) return [[row, 1]];
       return group[0] === row ? [[row, group.length]] : [];
     });
   };

@@ -11,7 +11,7 @@ const number = (value) => (value === null || value === undefined ? "–" : Strin
 // What a panel shows: its lines or layers, the line of its limit, and how its numbers are written.
 const PANELS = [
   { title: "CPU", lines: [["cpu", "blue"]], limit: "cpu_limit", write: number, unit: "CPUs", least: 0.1, shade: "throttled" },
-  { title: "memory", layers: [["anon", "blue"], ["file", "sky"], ["kernel", "purple"]], lines: [["memory", "ink"]], limit: "memory_limit", write: size, unit: "", least: MIB },
+  { title: "memory", layers: [["anon", "blue"], ["file", "green"], ["kernel", "purple"]], lines: [["memory", "ink"]], limit: "memory_limit", write: size, unit: "", least: MIB },
   { title: "processes", lines: [["pids", "green"]], limit: "pids_limit", write: (n) => (n === null || n === undefined ? "–" : String(Math.round(n))), unit: "", least: 4 },
   { title: "disk", lines: [["io_read", "green"], ["io_written", "orange", [4, 3]]], write: (n) => `${size(n)}/s`, unit: "", least: 1024, names: ["read", "written"] },
   { title: "pressure", lines: [["cpu_stalled", "blue"], ["memory_stalled", "purple", [4, 3]], ["io_stalled", "orange", [1, 2]]], write: percent, unit: "", least: 0.05, names: ["cpu", "memory", "io"] },
@@ -75,13 +75,17 @@ function plot(pen, panel, known, first, moment, { left, top, w, high, x }, colou
   pen.fillStyle = colour.ink;
   pen.fillText(said, left + 1, top - 5, w);
   let right = left + w;
-  for (const [column, name] of [...(panel.layers ?? []), ...(panel.names ? panel.lines.map(([, name], i) => [panel.names[i], name]) : [])].reverse()) {
+  for (const [column, name] of [...(panel.layers ?? []), ...(panel.limit ? [["limit", "red"]] : []), ...(panel.shade ? [["throttled", "orange"]] : []), ...(panel.names ? panel.lines.map(([, name], i) => [panel.names[i], name]) : [])].reverse()) {
     if (w < 500) break; // the legend: only where there is room
     right -= pen.measureText(column).width + 18;
     pen.fillStyle = colour[name];
     pen.fillRect(right, top - 13, 9, 9);
     pen.fillStyle = colour.ink;
     pen.fillText(column, right + 12, top - 5);
+  }
+  if (!near && w >= 500) {
+    pen.fillStyle = colour.faint;
+    pen.fillText(`↑ ${panel.write(scale)}`, left + 3, top + 12);
   }
   return said;
 }

@@ -11,7 +11,7 @@ function render({ model, el }) {
   );
   bar.append(pause, h("span", { className: "sandbox-controls", role: "group", "aria-label": "sort by" }, "sort by", orders));
   const head = h("strong", {}), lines = h("span", {});
-  body.append(h("pre", { style: "margin: 0", tabindex: 0, "aria-label": "containers and what they use" }, head, lines));
+  body.append(h("pre", { style: "margin: 0; white-space: pre; overflow-x: auto", tabindex: 0, "aria-label": "containers and what they use" }, head, lines));
   follow("data", () => {
     head.textContent = `${data().head.join("\n")}\n`;
     lines.textContent = data().lines.join("\n");

@@ -78,12 +78,13 @@ class Reader:
         self._held = list(held.values())
         named = {controller for controller, _ in directories}
         once = [pair for pair in directories if not (pair[0] == UNIFIED and "cpuacct" in named)]  # the same number
-        self._moving = [(r, held[path]) for name, path in once if (r := drivers[path].MOVING.get(name))]
+        self._moving = [(r, held[path]) for name, path in once if (r := drivers[path].GLANCES.get(name))]
+        self._limited = [(r, held[path]) for name, path in directories if (r := drivers[path].THROTTLED.get(name))]
         self._all = [(r, held[path]) for name, path in directories if (r := drivers[path].READERS.get(name))]
 
-    def moving(self) -> dict[str, Any]:
-        """What changes all the time, as fields of Usage: CPU time and throttling, memory, processes, bytes."""
-        return self._read(self._moving)
+    def moving(self, limited: bool = True) -> dict[str, Any]:
+        """What changes all the time, as fields of Usage: CPU time, memory, processes, bytes; if `limited`, throttling too."""
+        return self._read(self._moving + self._limited if limited else self._moving)
 
     def all(self) -> dict[str, Any]:
         """Every field of Usage that is counted here."""

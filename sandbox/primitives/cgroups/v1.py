@@ -166,8 +166,8 @@ Reader = Callable[[str], dict[str, Any]]
 GLANCES: dict[str, Reader] = {
     "cpuacct": glance_cpuacct, "memory": glance_memory, "pids": pids.glance, "blkio": glance_io,
 }  # fmt: skip
-#: What changes all the time: for pictures that move.
-MOVING: dict[str, Reader] = GLANCES | {"cpu": read_cpu}
+#: What else moves all the time, where CPU time is limited.
+THROTTLED: dict[str, Reader] = {"cpu": read_cpu}
 READERS: dict[str, Reader] = {
     "cpu": read_cpu_limit, "cpuacct": read_cpuacct, "memory": read_memory, "pids": pids.read, "blkio": read_io,
     "freezer": read_freezer,

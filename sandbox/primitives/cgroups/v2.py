@@ -147,8 +147,8 @@ Reader = Callable[[str], dict[str, Any]]
 GLANCES: dict[str, Reader] = {
     UNIFIED: glance_tree, "memory": glance_memory, "pids": pids.glance, "io": read_io,
 }  # fmt: skip
-#: What changes all the time: for pictures that move.
-MOVING: dict[str, Reader] = GLANCES | {"cpu": read_cpu}
+#: What else moves all the time, where CPU time is limited.
+THROTTLED: dict[str, Reader] = {"cpu": read_cpu}
 READERS: dict[str, Reader] = {
     UNIFIED: read_tree, "cpu": read_cpu_limit, "memory": read_memory, "pids": pids.read, "io": read_io,
 }  # fmt: skip

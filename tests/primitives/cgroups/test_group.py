@@ -269,3 +269,23 @@ def test_freezing_and_thawing_are_told_by_a_file(make_group: MakeGroup) -> None:
     finally:
         os.close(fd)
     assert cgroups.events_file((("freezer", "/sys/fs/cgroup/freezer/x"),)) == ""
+
+
+def test_a_reader_with_open_files_reads_what_usage_reads_and_notices_that_the_group_went(make_group: MakeGroup) -> None:
+    group = make_group()
+    child = group.start(SLEEP)
+    child.stdout.readline()
+    reader = cgroups.Reader(group.directories)
+    cgroups.freeze(group.directories)  # so that the numbers stand still, too
+    read, used = cgroups.Usage(**reader.all()), cgroups.usage(group.directories)
+    assert (read.pids, read.pids_limit, read.memory_limit, read.frozen) == (
+        used.pids,
+        used.pids_limit,
+        used.memory_limit,
+        True,
+    )
+    assert read.cpu_seconds == pytest.approx(used.cpu_seconds, abs=0.05)
+    assert set(reader.moving()) <= set(reader.all())
+    cgroups.remove(group.directories)
+    assert reader.moving().get("cpu_seconds") is None
+    reader.close()

@@ -16,7 +16,8 @@ def test_everything_that_is_counted_is_read(recorded: Recorded) -> None:
     where = dict(recorded("hybrid"))
     assert v1.read_cpuacct(where["cpuacct"])["cpu_seconds"] == pytest.approx(0.56823, abs=1e-5)
     assert v1.read_cpu(where["cpu"]) == {"throttled": 10, "throttled_seconds": pytest.approx(0.492822846)}
-    assert pids.read(where["pids"]) == {"pids": 2, "pids_limit": 20}
+    assert v1.read_cpu_limit(where["cpu"])["cpu_limit"] == 0.5
+    assert pids.read(where["pids"]) == {"pids": 2, "pids_limit": 20, "forks_refused": 0}
     assert v1.read_io(where["blkio"]) == {"io_read": 2_101_248, "io_written": 3_002_368, "io_operations": 7}
     memory = v1.read_memory(where["memory"])
     assert memory["memory_peak"] == memory["memory_limit"] == 40 << 20

@@ -23,7 +23,8 @@ def test_everything_that_is_counted_is_read(group: Path) -> None:
     assert tree["cpu_stalled"] == 0.423539
     assert tree["frozen"] is False
     assert v2.read_cpu(str(group)) == {"throttled": 13, "throttled_seconds": 0.646439}
-    assert pids.read(str(group)) == {"pids": 1, "pids_limit": 20}
+    assert v2.read_cpu_limit(str(group))["cpu_limit"] == 0.5
+    assert pids.read(str(group)) == {"pids": 1, "pids_limit": 20, "forks_refused": 0}
     assert v2.read_io(str(group)) == {"io_read": 2_101_248, "io_written": 3_002_368, "io_operations": 7}
     memory = v2.read_memory(str(group))
     assert memory["memory"] == 3_354_624
