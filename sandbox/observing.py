@@ -38,13 +38,19 @@ class Change(NamedTuple):
 
 
 def observe(pid: int, directories: tuple[tuple[str, str], ...] = ()) -> Facts:
-    """All that can be read of a process and of the control groups in `directories`. What may not be read is left out."""
-    facts: Facts = {"process": f"pid {pid}"}
+    """All that can be read of a process and of the control groups in `directories`. What may not be read is left out.
+
+    Of a process that ends meanwhile there are no facts: of what it had, some would be there still, and some no longer.
+    """
+    facts: Facts = {}
     for read in (_namespaces, _identity, _confinement, _mounts, _places, _network):
         with suppress(OSError):  # it ended just now, or is another user's
             facts.update(read(pid))
-    facts.update(_groups(pid, directories))
-    return facts
+    try:
+        ended = files.is_ending(pid)
+    except OSError:
+        ended = True
+    return {"process": f"pid {pid}", **({} if ended else facts), **dict(_groups(pid, directories))}
 
 
 def difference(before: Facts, after: Facts) -> list[Change]:

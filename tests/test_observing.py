@@ -6,11 +6,21 @@ import subprocess
 import pytest
 
 from sandbox import observing
+from sandbox.linux import files
 from sandbox.observing import Change
 
 
 def test_of_a_process_that_is_not_there_nothing_is_told() -> None:
     assert {what for what, fact in observing.observe(2**22 + 1).items() if fact} == {"process"}
+
+
+def test_of_a_process_that_has_ended_nothing_is_told_though_some_of_it_is_still_there() -> None:
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        sleeper.kill()
+        os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+        assert files.status(sleeper.pid)["Name"] == "sleep"
+        facts = observing.observe(sleeper.pid)
+        assert not {what for what in facts if "namespace" in what or what == "program"}
 
 
 def test_two_looks_at_a_process_that_does_nothing_are_the_same() -> None:

@@ -172,13 +172,15 @@ walled = house.spawn(
 
 
 def guest(seconds):
-    """The number of the process `sleep SECONDS`, out here."""
+    """The number of the process `sleep SECONDS` in the house, out here."""
+    space = os.readlink(f"/proc/{house.info().pid}/ns/pid")
     for _ in range(100):
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                if (folder / "cmdline").read_text() == f"sleep\0{seconds}\0":
+                words = (folder / "cmdline").read_text().split("\0")[:-1]
+                if words == ["sleep", str(seconds)] and os.readlink(folder / "ns/pid") == space:
                     return int(folder.name)
-            except OSError:  # it has just ended
+            except OSError:  # it has just ended, or is somebody else's
                 continue
         time.sleep(0.05)
     raise AssertionError(f"there is no sleep {seconds}")

@@ -69,6 +69,9 @@ SECCOMP_MODE_FILTER = 2
 PIDFD_GET_INFO = 0xC040FF0B
 PIDFD_INFO_EXIT = 8
 
+# proc_pid_stat(5), flags: no header shows it
+PF_EXITING = 4
+
 # capset(2)
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
 

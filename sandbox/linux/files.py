@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from . import constants as c
 from .syscalls import SyscallError, note
 
 
@@ -71,6 +72,11 @@ def start_time(pid: int | str) -> int:
 def is_zombie(pid: int | str) -> bool:
     """Whether a process has ended and only waits to be asked how. proc_pid_stat(5)."""
     return _stat(pid)[0] in "ZX"
+
+
+def is_ending(pid: int | str) -> bool:
+    """Whether a process is ending or has ended: what it had goes, piece by piece. proc_pid_stat(5), flags: PF_EXITING."""
+    return bool(int(_stat(pid)[6]) & c.PF_EXITING)
 
 
 def exit_of_zombie(pid: int, started: int) -> int | None:

@@ -18,7 +18,8 @@ HEADERS = (
 #: The C library's own header for what the kernel's don't show; the two can't be included together.
 LIBC = {"MNT_DETACH": "sys/mount.h", "SOL_NETLINK": "sys/socket.h"}
 #: Younger than the headers of Debian 12 (Linux 6.1). PIDFD_GET_INFO is _IOWR(0xFF, 11, struct pidfd_info of 64 bytes).
-NEWER = {"PIDFD_GET_INFO": (3 << 30) | (64 << 16) | (0xFF << 8) | 11, "PIDFD_INFO_EXIT": 1 << 3}
+#: And PF_EXITING, which is in the kernel's own include/linux/sched.h, and in no header for others.
+NEWER = {"PIDFD_GET_INFO": (3 << 30) | (64 << 16) | (0xFF << 8) | 11, "PIDFD_INFO_EXIT": 1 << 3, "PF_EXITING": 1 << 2}
 RENAMED = {"LINUX_CAPABILITY_VERSION_3": "_LINUX_CAPABILITY_VERSION_3"}
 
 
