@@ -18,6 +18,7 @@ import pytest
 from sandbox.errors import NotPossibleHere
 from sandbox.linux import files
 from sandbox.primitives.cgroups.hierarchy import ROOM, SUPERVISOR, read_layout
+from tests import aside
 from tests.debian import debian_begun, debian_layer  # noqa: F401  fixtures, for all folders
 
 REPOSITORY = Path(__file__).parent.parent
@@ -75,19 +76,25 @@ def _groups() -> set[str]:
     """The control groups below our own, in every tree, without those in which the launcher makes and waits for others."""
     below = {folder for own in OWN_GROUPS for folder, _, _ in os.walk(own)}
     named = {folder for folder in below if Path(folder).name not in (ROOM, SUPERVISOR)}
-    return {folder for folder in named if not (found := _SHELF.search(folder)) or found[1] in OUR_SHELVES}
+    shelves = {folder: found[1] if (found := _SHELF.search(folder)) else "" for folder in named}
+    return {folder for folder, shelf in shelves.items() if (shelf in OUR_SHELVES if shelf else not aside.here())}
+
+
+def _mounts() -> str:
+    """The mount table. Others, who run at the same time, are looked after by the pytest that runs last."""
+    return "" if aside.here() else files.read("/proc/self/mountinfo")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def the_host_stays_as_it_was() -> Iterator[None]:
     """/dev/null, the mount table and the cgroups below our own are the same before and after all tests."""
-    null, mounts, groups = os.stat("/dev/null"), files.read("/proc/self/mountinfo"), _groups()
+    null, mounts, groups = os.stat("/dev/null"), _mounts(), _groups()
     yield
     after = os.stat("/dev/null")
     assert (after.st_mode, after.st_rdev, after.st_uid) == (null.st_mode, null.st_rdev, null.st_uid), "/dev/null is damaged"
     assert stat.S_ISCHR(after.st_mode)
     assert after.st_rdev == os.makedev(1, 3)
-    assert files.read("/proc/self/mountinfo") == mounts, "the tests left (or took away) mounts on the host"
+    assert _mounts() == mounts, "the tests left (or took away) mounts on the host"
     deadline = time.monotonic() + 5  # the kernel may still be emptying the groups of the last test
     while (left := _groups() - groups) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -127,6 +134,10 @@ def refusal(item: pytest.Item) -> str:
     return next(filter(None, map(_refusal, item.iter_markers())), "")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(aside)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if why := refusal(item):
         pytest.skip(why)
@@ -135,7 +146,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long and mostly waits is begun before all other tests, and asked after them."""
-    items.sort(key=lambda item: -1 if item.get_closest_marker("begins") else bool(item.get_closest_marker("asks")))
+
+    def turn(item: pytest.Item) -> int:
+        marks = {mark.name for mark in item.iter_markers()}
+        return -1 if "begins" in marks else 1 if marks & {"asks", "aside"} else 0
+
+    items.sort(key=turn)
+    for item in items:
+        if item.get_closest_marker("aside") and not aside.here():
+            item.add_marker(pytest.mark.timeout(aside.PATIENCE))
 
 
 @pytest.hookimpl(wrapper=True)
