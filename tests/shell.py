@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.conftest import REPOSITORY
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def until(true: Callable[[], Any], what: str) -> Any:

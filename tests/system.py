@@ -51,7 +51,7 @@ def make_system(name: str, inittab: str = INITTAB, **changes: Any) -> Container:
     return Container(name, home)
 
 
-def read_until(job: Job, words: bytes, seconds: float = 20.0) -> bytes:
+def read_until(job: Job, words: bytes, seconds: float = 60.0) -> bytes:
     """What a terminal shows, up to and with these words. The test fails where they do not come."""
     seen = b""
     end = time.monotonic() + seconds

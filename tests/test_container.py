@@ -81,16 +81,16 @@ def test_stop_asks_first_and_the_program_decides_how_it_ends() -> None:
     box.start()
     until(lambda: text(box) == b"ready\n", "it should be ready")
     begun = time.monotonic()
-    assert box.stop(20).exit_code == 7
-    assert time.monotonic() - begun < 10
+    assert box.stop(60).exit_code == 7
+    assert time.monotonic() - begun < 30
     assert text(box) == b"ready\nbye\n"
     box.destroy()
 
 
 def test_a_signal_that_nobody_could_notice_is_not_waited_for(box: Container) -> None:
     begun = time.monotonic()
-    assert box.stop(20).exit_code == 137  # sleep has no handler, and is PID 1
-    assert time.monotonic() - begun < 5
+    assert box.stop(60).exit_code == 137  # sleep has no handler, and is PID 1
+    assert time.monotonic() - begun < 20
 
 
 def test_a_frozen_container_is_stopped_and_killed_all_the_same(box: Container) -> None:
@@ -98,7 +98,7 @@ def test_a_frozen_container_is_stopped_and_killed_all_the_same(box: Container) -
         box.freeze()
         begun = time.monotonic()
         assert end().exit_code == 137
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
         box.start()
 
 

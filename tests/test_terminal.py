@@ -37,7 +37,7 @@ def spawner(shell: Shell) -> Iterator[Spawn]:
     def spawn(*words: str, rows: int = 24, columns: int = 80) -> "pexpect.spawn[str]":
         program, *rest = (*shell.words, *words)
         made = pexpect.spawn(
-            program, rest, env=shell.environment, cwd="/", dimensions=(rows, columns), timeout=20, encoding="utf-8"
+            program, rest, env=shell.environment, cwd="/", dimensions=(rows, columns), timeout=60, encoding="utf-8"
         )
         begun.append(made)
         return made
@@ -111,7 +111,7 @@ def test_control_c_interrupts_a_program_and_not_the_shell(spawn: Spawn) -> None:
     time.sleep(0.1)  # until sleep is what runs
     session.send("\x03")
     session.expect(PROMPT)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 50
     assert typed(session, "echo $((6 * 7))") == "42"
     session.send("\x04")
     assert ended(session) == 0
@@ -229,7 +229,7 @@ def test_our_terminal_comes_back_as_it_was(spawn: Spawn, shell: Shell, how: str)
     # The shell in between keeps the terminal open, and shows its settings when `sandbox` has ended.
     line = " ".join(f"'{word}'" for word in (*shell.words, *words))
     session = pexpect.spawn("/bin/sh", ["-c", f"stty -a; {line}; echo ended=$?; stty -a; read wait"],
-                            env=shell.environment, cwd="/", timeout=20, encoding="utf-8")  # fmt: skip
+                            env=shell.environment, cwd="/", timeout=60, encoding="utf-8")  # fmt: skip
     session.expect("(?s)(speed.*)\r\n")
     if how != "no such program":
         session.expect("/ # ")

@@ -128,7 +128,7 @@ def test_a_step_that_would_change_the_host_is_refused() -> None:
 @pytest.mark.needs_root
 def test_at_a_terminal_it_is_our_own_with_job_control(shell: Shell) -> None:
     words = ["-m", "sandbox", "lxc-unshare", "-s", "UTSNAME", "-H", "other", "--", "/bin/sh"]
-    terminal = pexpect.spawn(sys.executable, words, env=shell.environment, encoding="utf-8", timeout=20)
+    terminal = pexpect.spawn(sys.executable, words, env=shell.environment, encoding="utf-8", timeout=60)
     terminal.sendline("echo name $(hostname) on $(tty)")
     terminal.expect(r"name other on (/dev/pts/\d+)\r")
     terminal.sendline("echo sleeping; sleep 100; echo woken $?")

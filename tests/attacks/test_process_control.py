@@ -78,7 +78,7 @@ def test_a_client_may_go_at_any_moment(home: Path) -> None:
         time.sleep(milliseconds / 1000)
         victim.kill()
         victim.wait()
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while sandbox.ledger() and time.monotonic() < end:
             time.sleep(0.005)
         assert sandbox.ledger() == []
@@ -105,7 +105,7 @@ def test_of_many_who_stop_and_kill_at_once_all_hear_the_same_end(home: Path, tra
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         ends = {outcome for outcome in heard if outcome[0] != -1}
         assert len(heard) == 5
         assert len(ends) == 1
@@ -126,7 +126,7 @@ def test_an_exec_ends_with_its_container(home: Path) -> None:
             jobs[0].poll(0)
         assert box.kill().exit_code == 137
         for job in jobs:
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 30
             while not job.done and time.monotonic() < deadline:
                 job.poll(0.05)
             assert job.done
@@ -145,7 +145,7 @@ def test_a_stranger_who_got_the_number_of_a_dead_container_is_left_alone(home: P
     answer, _ = client.ask(open_home(), {"do": "hello"})
     for process in (answer["keeper"], answer["pid"], pid):
         os.kill(process, signal.SIGKILL)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while os.path.exists(f"/proc/{pid}") and time.monotonic() < end:
         time.sleep(0.01)
     command = [sys.executable, "-c", NAMESAKE, str(pid)]
@@ -179,7 +179,7 @@ def test_a_frozen_container_can_be_ended(home: Path, how: str) -> None:
         for _ in job.output():
             pass
         assert "timeout" in job.result().reason
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
         return
     box = sandbox.Container.create("frozen", "busybox", "trap '' TERM; sleep 60 & wait")
     box.start()
@@ -201,7 +201,7 @@ def test_a_frozen_container_can_be_ended(home: Path, how: str) -> None:
             job.poll(0.3)
             assert box.kill().exit_code == 137
             job.abandon()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     if how != "destroy":
         assert box.state == "STOPPED"
         box.destroy()
@@ -214,7 +214,7 @@ def test_an_exec_that_leaves_writers_behind_returns(home: Path) -> None:
     begun = time.monotonic()
     done = box.exec("for i in 1 2 3 4 5 6 7 8; do dd if=/dev/zero bs=1M 2>/dev/null & done; exit 4")
     assert done.exit_code == 4
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     box.destroy(force=True)
 
 

@@ -68,7 +68,7 @@ def test_a_frozen_container_stands_still_until_it_may_go_on(shell: Shell) -> Non
     shell.text("freeze", "ice")
     begun = time.monotonic()
     shell.text("kill", "ice")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     assert shell.is_empty()
 
 

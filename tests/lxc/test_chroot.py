@@ -126,7 +126,7 @@ def test_a_password_is_asked_for_at_a_terminal_and_set(home: Path) -> None:
     box = make_lxc("box")
     rootfs = Path(box.home.folder("box"), "rootfs")
     words = ["-m", "sandbox", "chroot", str(rootfs), "passwd"]
-    terminal = pexpect.spawn(sys.executable, words, env=Shell(str(home)).environment, encoding="utf-8", timeout=20)
+    terminal = pexpect.spawn(sys.executable, words, env=Shell(str(home)).environment, encoding="utf-8", timeout=60)
     for _ in range(2):
         terminal.expect("[Pp]assword: ")
         terminal.sendline("s3cret-and-long")

@@ -66,7 +66,7 @@ def script(text: str, place: Path) -> list[str]:
     place.mkdir(exist_ok=True)
     command = ["unshare", "--mount", sys.executable, "-c", BEGIN + text, str(place)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "SANDBOX_HOME": f"{place}/shelf"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=110)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -144,7 +144,7 @@ first = who()
 def again():
     before = box.running()["pid"]
     box.exec("(usleep 50000; reboot -f) > /dev/null 2>&1 &")
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while (entry := box.entry) is not None and entry["pid"] == before and time.monotonic() < end:
         time.sleep(0.01)
 for name, act in (("start", box.start), ("exec", lambda: box.exec("true")), ("kill", box.kill), ("reboot", again)):

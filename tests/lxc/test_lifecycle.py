@@ -72,7 +72,7 @@ def test_a_start_that_is_killed_at_any_step_inside_never_was(doom: Doom, victim:
             (entry,) = Ledger(home.ledger).entries()
             launcher = doom.shelf.launcher
             os.kill({"child": entry["pid"], "launcher": launcher, "keeper": doom.shelf.keeper}[victim], signal.SIGKILL)
-            asked.settimeout(20)
+            asked.settimeout(60)
             answer = receive(asked)[0] or {"exit_code": None}
             until(lambda pid=launcher: victim == "child" or gone(pid), "with its keeper, a launcher ends")  # type: ignore[misc]
         assert (answer["exit_code"] == 137) == (victim == "child")
@@ -176,7 +176,7 @@ def test_a_start_that_comes_before_the_end_was_told_waits_for_it(doom: Doom) -> 
         with Shell(str(doom.shelf.home.path)).begin("lxc-start", "-n", doom.box.name, "-d") as starting:
             time.sleep(0.5)
             os.kill(keeper, signal.SIGCONT)
-            out, err = starting.communicate(timeout=20)
+            out, err = starting.communicate(timeout=110)
         assert (starting.returncode, out, err) == (0, b"", b"")
     finally:
         os.kill(keeper, signal.SIGCONT)
@@ -266,7 +266,7 @@ for number in range(3000):
 words = [sys.executable, "-m", "sandbox"]
 subprocess.run([*words, "lxc-ls"], check=True, stdout=subprocess.DEVNULL)
 door = socket.socket(socket.AF_UNIX)
-end = time.monotonic() + 20
+end = time.monotonic() + 60
 while door.connect_ex(f"{knock.folder()}/{knock.name(knock.identity())}"):
     assert time.monotonic() < end
     time.sleep(0.02)
@@ -286,7 +286,7 @@ def test_a_porter_that_is_killed_takes_its_command_with_it_and_the_next_one_work
     """In a mount namespace of its own, so that it is the porter of nobody else."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "SANDBOX_PORTER": ""}
     command = ["unshare", "--mount", sys.executable, "-c", _PORTER]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=110)
     told, names = done.stdout.splitlines()
     assert told.startswith("1 b'sandbox: the porter was killed")
     assert names == "['base', 'new']"

@@ -37,7 +37,7 @@ def at_once(home: Path, *commands: list[str], many: int = MANY) -> dict[str, lis
     begun = [shell.begin(*(word.format(n) for word in words)) for n in range(many) for words in commands]
     ended: dict[str, list[tuple[int, str]]] = {words[0]: [] for words in commands}
     for process, words in zip(begun, list(commands) * many, strict=True):
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=110)
         told = said.decode()
         # Either it was done, or one line says what kept it from being done, in words.
         assert told == "" or (told.count("\n") == 1 and told.startswith(f"{words[0]}: "))

@@ -19,7 +19,7 @@ def out(container: str | Container, script: str, **options: object) -> str:
     if isinstance(container, Container):
         result = container.exec(script)
     else:
-        result = sandbox.run(container, script, timeout=30, **({"network": "bridge"} | options))
+        result = sandbox.run(container, script, timeout=90, **({"network": "bridge"} | options))
     return (result.stdout + result.stderr).decode()
 
 
@@ -28,8 +28,8 @@ def started(name: str, script: str = SLEEP, **options: object) -> Container:
 
 
 def eventually(condition: object) -> None:
-    """Wait until it is true; ten seconds at most."""
-    end = time.monotonic() + 10
+    """Wait until it is true; thirty seconds at most."""
+    end = time.monotonic() + 30
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.02)

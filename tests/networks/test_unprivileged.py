@@ -36,7 +36,7 @@ def carriers():
             names.append(os.path.basename(words[0]))
     return names
 def gone():
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while carriers() and time.monotonic() < end:
         time.sleep(0.02)
     return carriers()
@@ -63,7 +63,7 @@ def play(folder: Path, python: str, source: Path, body: str) -> Any:
     indented = "".join(f"    {line}\n" for line in body.splitlines())
     env = {"PATH": os.environ["PATH"], "SANDBOX_HOME": str(folder / "shelf"), "PYTHONPATH": str(source), "HOME": str(folder)}
     command = as_nobody(python, "-c", SCRIPT.format(body=indented))
-    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd="/", timeout=50)
+    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd="/", timeout=100)
     assert done.returncode == 0, done.stderr
     said, carriers, files = json.loads(done.stdout.splitlines()[-1])
     assert carriers == [], "the program that carried the packets is still there"
@@ -112,7 +112,7 @@ def test_a_port_is_published_by_pasta(folder: Path, user_python: str, user_sourc
         """
 import socket
 box, trace = sandbox.launch("busybox", "while :; do echo hello | nc -l -p 80; done", publish="8080:80")
-said, end = [], time.monotonic() + 10
+said, end = [], time.monotonic() + 30
 while b"hello" not in said and time.monotonic() < end:
     try:
         with socket.create_connection(("127.0.0.1", 8080), 1) as one:

@@ -111,7 +111,7 @@ def play(
     drop = () if user is None or os.geteuid() else ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups")
     command = [*before, *drop, python, "-I", "-S", "-c", STAGE, str(source), asked, textwrap.dedent(inside)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20, cwd="/")
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, cwd="/")
     except subprocess.TimeoutExpired as late:
         raise AssertionError(f"the scene did not end: {late.stderr!r}") from None
     assert done.stdout.strip(), done.stderr

@@ -145,15 +145,15 @@ def init(*args: str) -> subprocess.Popen[str]:
 
 def test_init_ends_as_its_child_ends() -> None:
     with init("sh", "-c", "exit 7") as process:
-        assert process.wait(20) == 7
+        assert process.wait(60) == 7
     with init("sh", "-c", "kill -9 $$") as process:
-        assert process.wait(20) == 128 + signal.SIGKILL
+        assert process.wait(60) == 128 + signal.SIGKILL
 
 
 def test_init_reaps_the_orphans_of_others() -> None:
     script = "for i in 1 2 3; do (sleep 0.05 &) ; done; sleep 0.4; cat /proc/[0-9]*/stat | grep -c ') [ZX] '"
     with init("sh", "-c", script) as process:
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=60)
     assert out == "0\n"
 
 
@@ -163,4 +163,4 @@ def test_init_hands_signals_on() -> None:
         assert process.stdout.readline() == "ready\n"
         (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(child), signal.SIGTERM)
-        assert process.wait(20) == 9
+        assert process.wait(60) == 9

@@ -74,7 +74,7 @@ def test_a_shell_goes_on_as_soon_as_the_state_is_reached(home: Path, box: Contai
     with pytest.raises(subprocess.TimeoutExpired):
         waiting.wait(0.5)
     getattr(box, act)()
-    _, told = waiting.communicate(timeout=20)
+    _, told = waiting.communicate(timeout=60)
     assert (waiting.returncode, told) == (0, b"")
 
 
@@ -107,7 +107,7 @@ def test_the_monitor_tells_every_change_in_lxcs_words_until_it_is_interrupted(ho
     expected.insert(6, "'box' exited with status [137]")
     assert lines(9) == expected
     monitor.send_signal(signal.SIGINT)
-    _, error = monitor.communicate(timeout=20)
+    _, error = monitor.communicate(timeout=60)
     assert (monitor.returncode, error) == (130, b"")
 
 
@@ -123,7 +123,7 @@ def test_the_monitor_takes_several_paths(home: Path, tmp_path: Path) -> None:
 
     until(is_there, "the monitor hears")
     monitor.terminate()
-    monitor.communicate(timeout=20)
+    monitor.communicate(timeout=60)
 
 
 def test_a_name_that_is_no_expression_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -227,7 +227,7 @@ def test_a_start_in_the_foreground_ends_with_whoever_asked_for_it(shell: Shell, 
     with shell.begin("lxc-start", "-F", "-n", "box") as process:
         until(lambda: box.entry is not None, "the start")
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=20)
+        process.wait(timeout=60)
     until(lambda: box.entry is None, "the end")
 
 

@@ -94,7 +94,7 @@ def test_lines_for_a_file_come_without_a_terminal_until_it_is_interrupted(home: 
     lines = [batch.stdout.readline().decode() for _ in range(5)]
     assert [line.split(",")[1] for line in lines] == ["container", "alone", "busy", "alone", "busy"]
     batch.terminate()
-    batch.communicate(timeout=20)
+    batch.communicate(timeout=60)
 
 
 def test_the_table_itself_needs_one(home: Path) -> None:
@@ -106,7 +106,7 @@ def test_the_table_itself_needs_one(home: Path) -> None:
 def on_a_terminal(home: Path) -> Any:
     environment = Shell(str(home)).environment
     return pexpect.spawn(sys.executable, ["-m", "sandbox", "lxc-top", "-d", "30"], env=environment, dimensions=(24, WIDTH),
-                         encoding="utf-8", timeout=20)  # fmt: skip
+                         encoding="utf-8", timeout=60)  # fmt: skip
 
 
 @pytest.mark.needs_cgroup("memory")

@@ -46,7 +46,7 @@ def test_a_container_can_not_write_to_what_others_are_made_of(root: Path) -> Non
 @pytest.mark.needs_root
 @pytest.mark.needs_userns
 def test_passwd_in_a_plain_chroot_sets_the_password_of_the_next_login(root: Path) -> None:
-    with pexpect.spawn("chroot", [str(root), "passwd"], timeout=10) as passwd:
+    with pexpect.spawn("chroot", [str(root), "passwd"], timeout=60) as passwd:
         for _ in range(2):
             passwd.expect("assword:")
             passwd.sendline("Secret-77-word")

@@ -77,7 +77,7 @@ def test_root_comes_in_by_ssh_and_each_container_has_a_key_of_its_own(debian: Pa
             "-o",
             "UserKnownHostsFile=/dev/null",
         ]
-        with pexpect.spawn("nsenter", [*enter, "root@127.0.0.1", "hostname"], timeout=20, encoding="utf-8") as ssh:
+        with pexpect.spawn("nsenter", [*enter, "root@127.0.0.1", "hostname"], timeout=60, encoding="utf-8") as ssh:
             ssh.expect("assword:")
             ssh.sendline(password_of(box))
             ssh.expect(f"\n{name}\r")
@@ -91,7 +91,7 @@ def test_root_comes_in_by_ssh_and_each_container_has_a_key_of_its_own(debian: Pa
 @pytest.mark.needs_userns
 def test_passwd_in_a_plain_chroot_sets_the_password_of_the_next_login(debian: Path) -> None:
     create(open_home(), "box", "debian")
-    with pexpect.spawn("chroot", [f"{open_home().folder('box')}/rootfs", "passwd"], timeout=10) as passwd:
+    with pexpect.spawn("chroot", [f"{open_home().folder('box')}/rootfs", "passwd"], timeout=60) as passwd:
         for _ in range(2):
             passwd.expect("assword:")
             passwd.sendline("Secret-77-word")

@@ -25,7 +25,7 @@ Needs = Callable[[str], None]
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> float:
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> float:
     """How long it took until the condition held."""
     start = time.monotonic()
     while not condition():
@@ -198,7 +198,7 @@ def test_a_group_with_groups_and_processes_made_inside_is_removed(make_group: Ma
     assert cgroups.processes(group.directories) == [child.pid]
     start = time.monotonic()
     cgroups.remove(group.directories)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 20
     assert not any(os.path.exists(directory) for _, directory in group.directories)
     cgroups.remove(group.directories)  # twice is fine
     assert child.wait() == -signal.SIGKILL
@@ -264,7 +264,7 @@ def test_freezing_and_thawing_are_told_by_a_file(make_group: MakeGroup) -> None:
         inotify.add_watch(fd, cgroups.events_file(group.directories), constants.IN_MODIFY)
         for act in (cgroups.freeze, cgroups.thaw):
             act(group.directories)
-            assert select.select([fd], [], [], 10)[0]
+            assert select.select([fd], [], [], 60)[0]
             assert {event.mask for event in inotify.read(fd)} == {constants.IN_MODIFY}
     finally:
         os.close(fd)

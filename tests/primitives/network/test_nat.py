@@ -220,7 +220,7 @@ def test_datagrams_are_published_too() -> None:
         await_helpers(world)
         with there.socket(kind=socket.SOCK_DGRAM) as server, outer.socket(kind=socket.SOCK_DGRAM) as client:
             server.bind(("0.0.0.0", 53))
-            client.settimeout(2)
+            client.settimeout(20)
             client.sendto(b"question", (HOST, 5353))
             question, who = server.recvfrom(100)
             server.sendto(question.upper(), who)
