@@ -10,12 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sandbox.errors import NotPossibleHere
 from sandbox.linux import files
 from sandbox.primitives.cgroups.hierarchy import ROOM, SUPERVISOR, read_layout
 from tests import aside
@@ -135,7 +134,7 @@ def refusal(item: pytest.Item) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(aside)
+    aside.register(config)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -148,24 +147,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long and mostly waits is begun before all other tests, and asked after them."""
 
     def turn(item: pytest.Item) -> int:
-        marks = {mark.name for mark in item.iter_markers()}
-        return -1 if "begins" in marks else 1 if marks & {"asks", "aside"} else 0
+        if item.get_closest_marker("begins"):
+            return -1
+        return 1 if item.get_closest_marker("asks") or aside.group_of(item) is not None else 0
 
     items.sort(key=turn)
     for item in items:
-        if item.get_closest_marker("aside") and not aside.here():
+        if aside.group_of(item) is not None:
             item.add_marker(pytest.mark.timeout(aside.PATIENCE))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """What is refused to an ordinary user, as limits are where nobody handed out a cgroup, is skipped; to root it is not."""
-    try:
-        return (yield)
-    except NotPossibleHere as error:
-        if os.geteuid() == 0:
-            raise
-        pytest.skip(f"as an ordinary user, {error.message}: {error.condition}")
 
 
 # --- ordinary users -------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import pytest
 from tests.conftest import REPOSITORY
 
 
-@pytest.mark.aside
 @pytest.mark.parametrize("command", ["ruff check", "ruff format --check", "mypy"])
 def test_the_linter_finds_nothing(command: str) -> None:
     program, *words = command.split()

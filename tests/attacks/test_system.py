@@ -114,7 +114,7 @@ def settings() -> dict[str, str]:
         for folder, _, names in os.walk(f"/proc/sys/{top}"):
             for name in names:
                 path = f"{folder}/{name}"
-                if not any(word in path for word in ("random", "-state", "-nr", "ns_last_pid", "stat")):
+                if not any(word in path for word in ("random", "-state", "-nr", "pty/nr", "ns_last_pid", "stat")):
                     try:
                         found[path] = files.read(path)
                     except OSError:

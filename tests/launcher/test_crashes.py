@@ -26,7 +26,6 @@ from sandbox.primitives.barrier import WaitForGo
 from tests.launcher.conftest import Shelf, processes, until
 
 pytestmark = [
-    pytest.mark.aside,
     pytest.mark.needs_userns,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root: strace must attach to processes that are not dumpable"),
 ]

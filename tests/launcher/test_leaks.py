@@ -12,7 +12,7 @@ from sandbox.linux import files
 from tests.conftest import OWN_GROUPS
 from tests.launcher.conftest import Shelf, processes, until
 
-pytestmark = [pytest.mark.needs_userns, pytest.mark.aside]
+pytestmark = pytest.mark.needs_userns
 
 
 def memory_of(pid: int) -> int:

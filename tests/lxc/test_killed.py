@@ -14,8 +14,6 @@ from sandbox.lxc import copying, destroying, snapshots
 from tests.conftest import REPOSITORY
 from tests.shell import Shell
 
-pytestmark = pytest.mark.aside
-
 #: Whatever changes a folder is announced to this hook before it happens. It dies at the number that it is given. PEP 578
 _DYING = """
 import os, sys

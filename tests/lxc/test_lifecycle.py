@@ -32,7 +32,7 @@ from tests.lxc.doomed import Doom, doomed, gone
 from tests.lxc.systems import needs_busybox
 from tests.shell import Shell
 
-pytestmark = [pytest.mark.aside, pytest.mark.needs_userns, pytest.mark.needs_root, needs_busybox]
+pytestmark = [pytest.mark.needs_userns, pytest.mark.needs_root, needs_busybox]
 
 
 @pytest.fixture
