@@ -56,7 +56,8 @@ def make(home: Home, name: str, fill: Callable[[str], None]) -> str:
 
 
 def _make(temporary: str, lock: int, folder: str, fill: Callable[[str], None]) -> None:
-    if os.listdir(temporary):  # left by a crash, for we hold the lock
+    # Left by a crash, for we hold the lock; or somebody made the layer just before we made this folder.
+    if os.listdir(temporary) or os.path.isdir(folder):
         disk.remove_tree(temporary)
         return
     try:

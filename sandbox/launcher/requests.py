@@ -15,6 +15,25 @@ from .protocol import Message
 from .runs import Run
 
 
+def postpone(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> None:
+    """Serve this a little later: something has ended, how is on its way from the keeper, and this comes after that."""
+    kept, fds[:] = list(fds), []
+    launcher.later(0.01, lambda: launcher.serve(client, message, kept))
+
+
+def after_the_ended(handler: Handler) -> Handler:
+    """Have it answer after all that had ended when it was asked is put away, or has rebooted."""
+
+    def serve(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message | None:
+        names = [name for name in message.get("after", launcher.runs) if name in launcher.runs]
+        if over := [name for name in names if launcher.runs[name].is_over()]:
+            postpone(launcher, {**message, "after": over}, fds, client)
+            return None
+        return handler(launcher, message, fds, client)
+
+    return serve
+
+
 def hello(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message:
     """Who is there. The answer also means: all that was asked before is done."""
     pids = {"pid": os.getpid(), "keeper": os.getppid()}
@@ -40,9 +59,8 @@ def end(launcher: Launcher, message: Message, fds: list[int], client: socket.soc
 def start(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> None:
     """Start a container, or a process in one. Answers "started", and in the foreground "exited"; or "failed"."""
     name = message["name"]
-    if name in launcher.runs and launcher.runs[name].is_over():  # how it ended is on its way: this start comes after that
-        kept, fds[:] = list(fds), []
-        launcher.later(0.01, lambda: launcher.serve(client, message, kept))
+    if name in launcher.runs and launcher.runs[name].is_over():
+        postpone(launcher, message, fds, client)
         return
     if name in launcher.runs or launcher.ledger.entry(name):
         raise AlreadyExists(f"a container called {name!r} is running", cure="choose another name, or stop that one")
@@ -162,7 +180,7 @@ def detach(launcher: Launcher, message: Message, fds: list[int], client: socket.
 
 
 HANDLERS: dict[str, Handler] = {
-    "hello": hello, "settle": settle, "end": end, "start": start, "signal": send_signal, "stop": stop, "freeze": freeze,
-    "unfreeze": unfreeze,
-    "wait": wait, "attach": attach, "detach": detach,
+    "hello": after_the_ended(hello), "settle": after_the_ended(settle), "end": end, "start": start,
+    "signal": send_signal, "stop": stop, "freeze": freeze, "unfreeze": unfreeze, "wait": wait, "attach": attach,
+    "detach": detach,
 }  # fmt: skip

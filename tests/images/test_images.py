@@ -77,6 +77,21 @@ def test_of_many_at_once_one_makes_the_layer(shelf: Home) -> None:
     assert os.listdir(shelf.layers) == ["layer"]
 
 
+def test_a_layer_that_is_made_just_before_ours_is_begun_is_taken(shelf: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder has its name, so that of one in the making is free again: ours is not filled, and is no obstacle."""
+    mkdir, made = os.mkdir, f"{shelf.layers}/layer"
+
+    def late(path: str, mode: int = 0o777) -> None:
+        monkeypatch.undo()
+        layers.make(shelf, "layer", layers.furnish)
+        mkdir(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", late)
+    assert layers.make(shelf, "layer", lambda root: pytest.fail("it is there")) == made
+    assert os.listdir(shelf.layers) == ["layer"]
+    assert "etc" in os.listdir(made)
+
+
 def test_a_failure_or_a_crash_in_the_middle_leaves_no_layer(shelf: Home) -> None:
     def fail(root: str) -> None:
         Path(root, "half").touch()
