@@ -1,4 +1,4 @@
-"""When all tests are run, some folders of them are run by further pytests at the same time; the first takes over their reports.
+"""When all tests are run, further pytests run some folders of them at the same time; the first takes over their reports.
 
 Most tests wait, for the death of a process or the page of a browser: two processors get through them in half of the time. Each
 pytest goes through its tests one after the other, so tests of one folder never meet. A choice of tests is run as usual.
