@@ -92,9 +92,9 @@ class _Porter:
             if user != os.geteuid() or who != self.me or len(fds) != 4:
                 guest.close()
                 return
-            doer = os.fork()
+            porter, doer = os.getpid(), os.fork()
             if doer == 0:
-                _do(words, environment, umask, fds)
+                _do(porter, words, environment, umask, fds)
         finally:
             for fd in fds:
                 os.close(fd)
@@ -122,7 +122,7 @@ class _Porter:
         os.close(pidfd)
 
 
-def _do(words: list[str], environment: dict[bytes, bytes], umask: int, fds: list[int]) -> NoReturn:
+def _do(porter: int, words: list[str], environment: dict[bytes, bytes], umask: int, fds: list[int]) -> NoReturn:
     """Be the process of a command."""
     code = 1
     try:
@@ -131,6 +131,8 @@ def _do(words: list[str], environment: dict[bytes, bytes], umask: int, fds: list
         os.fchdir(fds[3])
         syscalls.close_range(3)
         syscalls.prctl(c.PR_SET_PDEATHSIG, signal.SIGTERM)  # where nobody can tell how it ended, it shall not go on
+        if os.getppid() != porter:  # it was killed before we asked to be told: nobody will tell us. PR_SET_PDEATHSIG(2const)
+            os._exit(code)
         os.umask(umask)
         os.environb.clear()
         os.environb.update(environment)
