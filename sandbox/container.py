@@ -264,7 +264,7 @@ class Container:
 
     def follow(self) -> Iterator[tuple[float, str, bytes] | None]:
         """Like `logs`, and then what it writes until it ends; None each time when nothing more is there yet."""
-        return logs.follow(self._log, lambda: self.entry is None)
+        return logs.follow(self._log, lambda: self.settled() is None)  # only then all that it wrote is in the log
 
     def _log(self) -> str:
         if (entry := self.settled()) is not None:

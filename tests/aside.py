@@ -46,7 +46,7 @@ class Aside:
         self.told: dict[str, list[pytest.TestReport]] = {item.nodeid: [] for item in items}
         names.write_text("\n".join(self.told))
         self._file = reports.open("w+")
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"@{names}"]
+        command = [sys.executable, "-m", "pytest", f"@{names}"]
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
                 command, cwd=self.config.rootpath, env={**os.environ, REPORT: str(reports)}, start_new_session=True,

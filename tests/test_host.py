@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
+import timeit
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,19 +74,14 @@ def test_a_report_answers_questions():
 
 
 def quickest(act: Callable[[], object]) -> float:
-    """The seconds that it took when nobody else had the processor: the least of twenty."""
-
-    def took() -> float:
-        start = time.perf_counter()
-        assert act()
-        return time.perf_counter() - start
-
-    return min(took() for _ in range(20))
+    """The seconds that it took when nobody else had the processor: the least of some."""
+    return min(timeit.repeat(act, number=1, repeat=20))
 
 
 def test_the_second_report_costs_nothing():
     first = host.report()
-    assert quickest(lambda: host.report() is first) < 0.005
+    assert host.report() is first
+    assert quickest(host.report) < 0.005
     assert host.report(fresh=True) is not first
 
 
@@ -247,7 +242,7 @@ def test_tmpfs_keeps_user_attributes_just_as_the_trial_says():
 @pytest.mark.needs_root
 def test_proc_can_never_be_seen_through_an_id_map():
     assert not host.can_idmap("/proc")
-    assert quickest(lambda: not host.can_idmap("/proc")) < 0.005
+    assert quickest(lambda: host.can_idmap("/proc")) < 0.005
 
 
 @pytest.mark.needs_root

@@ -38,3 +38,22 @@ def test_an_answer_comes_after_all_that_had_ended_is_put_away(shelf: Shelf, word
     asking.join()
     assert not os.path.exists(f"{shelf.home.ledger}/{box.name}")
     assert box.wait().exit_code == 137
+
+
+def test_who_follows_hears_the_last_words_of_a_container_however_late_its_launcher_takes_them(shelf: Shelf) -> None:
+    script = "trap 'echo last; exit' TERM; echo ready; while :; do sleep 0.01; done"
+    box, _ = sandbox.launch("busybox", shelf.script(script), name=shelf.name())
+    launcher, heard = shelf.launcher, list[bytes]()
+    following = threading.Thread(target=lambda: heard.extend(piece[2] for piece in box.follow() if piece), daemon=True)
+    following.start()
+    until(lambda: heard, "it should be ready")
+    pid = box.running()["pid"]
+    os.kill(launcher, signal.SIGSTOP)
+    try:
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: box.entry is None, "it should have ended")
+        following.join(0.2)
+    finally:
+        os.kill(launcher, signal.SIGCONT)
+    following.join()
+    assert heard == [b"ready\n", b"last\n"]

@@ -94,12 +94,12 @@ def test_a_slider_and_its_number_turn_the_limit_in_the_kernel(plots: Any) -> Non
 
 def test_a_load_button_makes_the_cpu_busy_and_its_stop_ends_that(plots: Any) -> None:
     field = plots.locator("[data-limit=cpus] input[type=number]")
-    field.fill("0.5")
+    field.fill("0.1")  # as much as it gets on the busiest machine
     field.press("Enter")
-    until(lambda: usage().cpu_limit == 0.5, "the limit should be turned")
+    until(lambda: usage().cpu_limit == 0.1, "the limit should be turned")
     before = usage().cpu_seconds or 0
     plots.locator("[data-load=cpu]").click()
-    until(lambda: (usage().cpu_seconds or 0) > before + 0.3, "the CPU should be busy")
+    until(lambda: (usage().cpu_seconds or 0) > before + 0.1, "the CPU should be busy")
     until(lambda: "throttled" in said(plots), "it should be shown as throttled")
     plots.get_by_role("button", name="stop load").click()
     until(lambda: "CPU 0 " in said(plots) and usage().pids == 1, "the load should be gone")

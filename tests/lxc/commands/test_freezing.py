@@ -118,6 +118,7 @@ def test_the_monitor_takes_several_paths(home: Path, tmp_path: Path) -> None:
         monitor = Shell(str(home)).begin("lxc-monitor", "-P", folder, "-P", str(home / "containers"), stdout=out)
 
     def is_there() -> bool:
+        assert monitor.poll() is None, monitor.communicate()
         sandbox.run("busybox", "true", name="here")
         return "here" in told.read_text()
 
