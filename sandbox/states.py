@@ -126,7 +126,8 @@ class Watcher:
 
     def _look_at_all(self) -> list[Change]:
         there = set(os.listdir(self.home.ledger))
-        changes = [change for name in set(self.states) - there for change in self._end(name)]
+        others = {name for name, pid in self._pids.items() if (self._ledger.entry(name) or {}).get("pid") != pid}
+        changes = [change for name in (self.states.keys() - there) | others for change in self._end(name)]
         return changes + [change for name in sorted(there) for change in self._look(name)]
 
     def _look(self, name: str) -> list[Change]:
@@ -139,7 +140,10 @@ class Watcher:
         if "in" in entry:
             self._others.add(name)
             return []
-        if entry.get("pid", 0) != self._pids.get(name, 0):
+        pid, known = entry.get("pid", 0), self._pids.get(name, 0)
+        if known and pid != known:  # the next one of that name is there already: the news of this one's end comes first
+            return []
+        if pid != known:
             self._follow(name, entry)
         now = state(entry)
         if now == "STOPPING":

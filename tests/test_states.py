@@ -81,6 +81,17 @@ def test_what_comes_and_goes_between_two_looks_is_told_all_the_same(watcher: Wat
     assert heard(watcher, "STOPPED") == ["STARTING", "RUNNING", "STOPPING", "STOPPED"]
 
 
+def test_the_next_one_of_that_name_is_no_news_of_the_one_before(watcher: Watcher, box: Container) -> None:
+    heard(watcher, "RUNNING")
+    ledger = Ledger(box.home.ledger)
+    ledger.add("box", {})  # a change that is heard of when another one stands there already
+    box.kill()
+    sandbox.ledger()
+    ledger.intend("box", {}, [])
+    assert heard(watcher, "STARTING") == ["STOPPING", "STOPPED", "STARTING"]
+    ledger.close("box")
+
+
 def test_a_process_of_exec_is_no_container(watcher: Watcher, box: Container) -> None:
     heard(watcher, "RUNNING")
     box.exec("true")

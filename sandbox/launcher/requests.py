@@ -27,8 +27,8 @@ def after_the_ended(handler: Handler) -> Handler:
     """Have it answer after all that had ended when it was asked is put away, or has rebooted."""
 
     def serve(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message | None:
-        names = [name for name in message.get("after", launcher.runs) if name in launcher.runs]
-        if over := [name for name in names if launcher.runs[name].is_over()]:
+        runs = [run for run in launcher.runs.values() if "after" not in message or [run.name, run.begun] in message["after"]]
+        if over := [[run.name, run.begun] for run in runs if run.is_over()]:
             postpone(launcher, {**message, "after": over}, fds, client)
             return None
         return handler(launcher, message, fds, client)
