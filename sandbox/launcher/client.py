@@ -17,7 +17,7 @@ SYSTEMD = "/run/systemd/system"
 #: What may be asked again when the launcher was killed before it answered: asking twice does no more than asking once.
 REPEATABLE = ("hello", "settle", "wait", "freeze", "unfreeze", "stop", "update")
 #: Seconds in which a launcher must have come up.
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 _PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Isolated, without site-packages: neither PYTHONPATH nor a file beside the notebook can get in, and it starts in 40 ms. It

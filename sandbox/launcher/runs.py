@@ -302,8 +302,8 @@ class Run:
         return self.stopping or str(message.get("reason", ""))
 
     def drain(self) -> None:
-        """Take what is still in the pipes of a detached container: it has ended, so that is all."""
-        for fd in self.spools:
+        """Take what is still in the pipes of a detached container, or in its console if nobody has that: it has ended."""
+        for fd in (*self.spools, *([] if 0 in self.attached else self.masters[:1])):
             for _ in range(PIPE_READS):  # and no more: whoever shares the host's pids may have left somebody who still writes
                 if not (self.on_output(fd) and readable(fd)):
                     break

@@ -23,8 +23,8 @@ from sandbox.spec import DEFAULT_NETWORK
 from tests.conftest import NOBODY, REPOSITORY, as_nobody
 
 EXECUTE = Path(__file__).parent / "execute.py"
-#: So many at a time.
-TOGETHER = 2
+#: So many at a time: each has a kernel, and two processors have other tests to run.
+TOGETHER = 1
 
 Cells = list[dict[str, Any]]
 #: Waits for the files of a Debian.
