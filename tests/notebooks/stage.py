@@ -24,7 +24,7 @@ from tests.conftest import NOBODY, REPOSITORY, as_nobody
 
 EXECUTE = Path(__file__).parent / "execute.py"
 #: So many at a time: each has a kernel, and two processors have other tests to run.
-TOGETHER = 1
+TOGETHER = 2
 
 Cells = list[dict[str, Any]]
 #: Waits for the files of a Debian.
