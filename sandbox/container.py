@@ -223,8 +223,9 @@ class Container:
         """
         entry = self.running()
         number = signal or self._halt_signal(entry)
+        message = {"do": "stop", "name": self.name, "timeout": timeout, "signal": number, "kill": kill}
         try:
-            ended = self._ask({"do": "stop", "timeout": timeout, "signal": number, "kill": kill})
+            ended, _ = client.ask(self.home, message)
         except WrongState:  # it ended by itself just now
             return self.wait()
         return None if ended["event"] == "running" else self._result(ended)

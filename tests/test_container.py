@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,21 @@ def test_a_signal_that_nobody_could_notice_is_not_waited_for(box: Container) -> 
     begun = time.monotonic()
     assert box.stop(60).exit_code == 137  # sleep has no handler, and is PID 1
     assert time.monotonic() - begun < 20
+
+
+def test_one_that_ends_by_itself_while_it_is_being_stopped_has_ended_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a passing one: it is not on the shelf, and when it has ended nothing of it is there any more."""
+    passing, _ = sandbox.launch("busybox", "sleep 100")
+
+    def too_late(entry: dict[str, Any]) -> int:
+        os.kill(entry["pid"], signal.SIGKILL)
+        until(lambda: passing.entry is None, "it should have ended")
+        return signal.SIGTERM
+
+    monkeypatch.setattr(Container, "_halt_signal", staticmethod(too_late))
+    ended = passing.stop(20)
+    assert ended is not None
+    assert ended.exit_code == 137
 
 
 def test_a_frozen_container_is_stopped_and_killed_all_the_same(box: Container) -> None:
