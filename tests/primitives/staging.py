@@ -23,7 +23,7 @@ sys.path.insert(0, sys.argv[1])
 from sandbox.errors import SandboxError
 from sandbox.launcher.inside import refusal
 from sandbox.linux import constants as c, files, syscalls
-from sandbox.primitives import devices, mounts, namespaces, network, overlay, process, terminal, users
+from sandbox.primitives import capabilities, devices, mounts, namespaces, network, overlay, process, terminal, users
 from sandbox.primitives.barrier import Go, WaitForGo
 from sandbox.primitives.devices import MakeDev
 from sandbox.primitives.mounts import (

@@ -55,6 +55,12 @@ def test_a_dev_that_is_no_folder_is_refused(make: str) -> None:
     assert refusal.value.condition == "in this image /dev is not a directory"
 
 
+def test_nodes_taken_after_the_old_root_is_gone_are_refused_and_say_so() -> None:
+    with pytest.raises(Refused, match=r"MakeDev: .*: ENOENT") as refusal:
+        play(f"{ROOT}do(PivotRoot(), world); do(MakeDev(), world)")
+    assert refusal.value.condition == "the old root is gone, and with it the host's /dev, whose nodes are taken"
+
+
 def test_what_an_image_has_in_its_dev_is_covered() -> None:
     said = play(
         ROOT
