@@ -179,11 +179,13 @@ def user_python() -> str:
 
 
 @pytest.fixture(scope="session")
-def user_source() -> Iterator[Path]:
+def user_source(user_python: str) -> Iterator[Path]:
     """A folder for PYTHONPATH from which an ordinary user can import `sandbox`: the repository may be closed to others."""
     with tempfile.TemporaryDirectory(prefix="sandbox-source-") as folder:  # pytest's own folders are closed, too
         os.chmod(folder, 0o755)
-        shutil.copytree(REPOSITORY / "sandbox", Path(folder) / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(REPOSITORY / "sandbox", Path(folder) / "sandbox")
+        # The user can't write here: each of his processes would compile it all again.
+        subprocess.run([user_python, "-m", "compileall", "-q", folder], check=True)
         yield Path(folder)
 
 

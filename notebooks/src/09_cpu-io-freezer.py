@@ -89,7 +89,7 @@ if LIMITS:
     [alone] = shares(busy)
     file = knob("busy", "cpuset.cpus")
     print(f"{file.name}: {file.read_text().strip()}; you said: {guess}")
-    assert alone > 0.02, "somebody else needs this CPU very much"
+    assert alone > 0, "somebody else needs this CPU very much"
     assert file.read_text().strip() == CPU
 else:
     print(skipped)
@@ -212,7 +212,7 @@ if LIMITS:
     file = knob("light", "cpu.weight", "cpu.shares")
     print(f"{file.name}: {file.read_text().strip()}")
     print("you said:", guess)
-    assert alone > 0.02
+    assert alone > 0
 else:
     print(skipped)
 

@@ -35,7 +35,7 @@ def connect(home: Home) -> socket.socket:
         LauncherLost: it does not come up; the message says what it last printed.
     """
     end = time.monotonic() + PATIENCE
-    start_at = 0.0
+    start_at, pause = 0.0, 2.0
     while True:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -49,7 +49,8 @@ def connect(home: Home) -> socket.socket:
             raise LauncherLost("the launcher did not start", condition=_last_words(home), cure="see `sandbox doctor`")
         if now > start_at:
             _start_keeper(home)
-            start_at = now + 2.0  # one that was just ending may have been in its way
+            # One that was just ending may have been in its way. Or this machine is slow: then many would hinder each other.
+            start_at, pause = now + pause, 2 * pause
         time.sleep(0.002)
 
 

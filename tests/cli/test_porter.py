@@ -45,7 +45,7 @@ def door(source: Path) -> Path | None:
 def shell(home: Path, tmp_path: Path) -> Iterator[Shell]:
     """A shell whose code lies in a folder of its own: so its porter is its own, too."""
     source = tmp_path / "source"
-    shutil.copytree(REPOSITORY / "sandbox", source / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(REPOSITORY / "sandbox", source / "sandbox")
     yield Shell(str(home), source=str(source))
     for pid in porters(str(source)):
         os.kill(pid, signal.SIGTERM)

@@ -86,8 +86,7 @@ class Stage:
         settings["PYTHONPATH"] = str(folder / "source" if as_user else REPOSITORY)
         if as_user:
             for package in ("sandbox", "kernel_ext"):
-                ignored = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(REPOSITORY / package, folder / "source" / package, ignore=ignored)
+                shutil.copytree(REPOSITORY / package, folder / "source" / package)
             if os.geteuid() == 0:
                 os.chown(folder, NOBODY, NOBODY)
         with self._process([*python, "execute.py", source.name, target.name], folder, os.environ | settings) as process:

@@ -145,7 +145,7 @@ def beside(directories: Directories, pid: int) -> Directories:
     return tuple(found)
 
 
-def freeze(directories: Directories, seconds: float = 2.0) -> None:
+def freeze(directories: Directories, seconds: float = 10.0) -> None:
     """Stop every process where it is, and wait until all stand still.
 
     Raises:
