@@ -3,6 +3,8 @@
 After PivotRoot nothing may be imported: there may be no Python in the new root. All rooms are loaded by then (a test looks).
 """
 
+import contextlib
+import errno
 import json
 import os
 import socket
@@ -10,7 +12,8 @@ import time
 from typing import Any, NoReturn
 
 from ..errors import KernelRefused, SandboxError
-from ..linux import syscalls
+from ..linux import constants as c
+from ..linux import files, syscalls
 from ..primitives.barrier import WaitForGo
 from ..primitives.namespaces import read as read_namespaces
 from ..step import Step, World
@@ -111,6 +114,19 @@ def run(
         rows.append([*head, start, end, "" if result is None else str(result), calls])
 
 
+def _why_not_permitted() -> tuple[str, str]:
+    """What may stand behind EPERM, whatever the call. capabilities(7), seccomp(2)."""
+    status = files.status()
+    if not int(status.get("CapEff", "0"), 16) >> c.CAPABILITIES.index("CAP_SYS_ADMIN") & 1:
+        return (
+            f"CAP_SYS_ADMIN is not effective (CapEff: {status.get('CapEff')})",
+            "SetCapabilities comes later; or see `sandbox doctor`",
+        )
+    if status.get("Seccomp") == "2":
+        return "a seccomp filter is on (Seccomp: 2)", "InstallSeccomp comes later; in Docker: its profile"
+    return "", ""
+
+
 def refusal(step: Step, error: BaseException, world: World) -> SandboxError:
     """What was raised, as one error that says step, call, errno, condition and cure."""
     if isinstance(error, SandboxError):
@@ -119,10 +135,11 @@ def refusal(step: Step, error: BaseException, world: World) -> SandboxError:
         return SandboxError(
             f"{step.name}: {type(error).__name__}: {error}", cure="this is a mistake of ours: please report it"
         )
-    try:
+    condition = cure = ""
+    with contextlib.suppress(OSError):
         condition, cure = step.explain(error, world)
-    except OSError:
-        condition, cure = "", ""
+        if not condition and error.errno == errno.EPERM:
+            condition, cure = _why_not_permitted()
     name, _, section = step.man.partition("(")  # "mount(2)": made by `os`, which does not tell its calls
     call = getattr(error, "call", name if section.startswith("2") else "the kernel")
     path = error.filename if isinstance(error.filename, str) else ""

@@ -10,7 +10,6 @@ from ..errors import KernelRefused
 from ..linux import constants as c
 from ..linux import syscalls
 from ..step import Step, World
-from .mounts import why_no_mount
 
 #: Name → device number (major, minor). /dev/console is made only for a container with a terminal.
 NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
@@ -59,7 +58,7 @@ class MakeDev(Step):
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
         if world.root:
-            return why_no_mount(error)
+            return "", ""
         if world.scratch:
             return "there is no new root: this is still the old one, whose /dev was just hidden", "MountOverlay was left out"
         return "the old root is gone, and with it the host's /dev, whose nodes are taken", "PivotRoot comes after MakeDev"

@@ -85,7 +85,7 @@ class MountScratch(Step):
         world.scratch = self.at
 
     def explain(self, error: OSError, world: World) -> tuple[str, str]:
-        return why_no_mount(error)
+        return _why_no_mount(error)
 
 
 class OpenTree(Step):
@@ -198,19 +198,11 @@ class MountFilesystem(Step):
                 f"a part of the host's {self.type} is mounted over{shown}: then a user namespace may not mount a fresh one",
                 "outside of Docker it works; in Docker, --security-opt systempaths=unconfined",
             )
-        return why_no_mount(error)
+        return _why_no_mount(error)
 
 
-def why_no_mount(error: OSError) -> tuple[str, str]:
-    """Why EPERM for what changes the mounts of a namespace. mount_namespaces(7), seccomp(2)."""
-    status = files.status() if error.errno == 1 else {}
-    able = int(status.get("CapEff", "0"), 16) >> c.CAPABILITIES.index("CAP_SYS_ADMIN") & 1
-    if able and status.get("Seccomp") == "2":
-        return (
-            "a seccomp filter is on (Seccomp: 2), and it may forbid this",
-            "InstallSeccomp comes later; in Docker: its profile",
-        )
-    if status:
+def _why_no_mount(error: OSError) -> tuple[str, str]:
+    if error.errno == 1:
         return "CAP_SYS_ADMIN is missing in the user namespace that owns this mount namespace", "see `sandbox doctor`"
     return "", ""
 
