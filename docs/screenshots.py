@@ -50,12 +50,7 @@ PICTURES = {
         "tr.sandbox-container td",
     ),
     "cgroups": (
-        (
-            LOAD,
-            f"{BEGIN}web = begin('web', memory='96m', cpus=1, pids=40)\n"
-            "others = [begin(name, memory='96m', pids=40) for name in ('cache', 'db')]",
-            "%cgroups",
-        ),
+        (LOAD, f"{BEGIN}web = begin('web', memory='96m', cpus=1, pids=40)", "%cgroups web"),
         "",
         "def load():\n    web.exec('timeout 9 sh -c \"while :; do :; done\"')\n    web.exec('tail /dev/zero')\n"
         "threading.Thread(target=load).start(); time.sleep(4); web.update(cpus=0.3); time.sleep(9)",
