@@ -12,6 +12,7 @@ class Go(Step):
 
     lane = "outside"
     man = "unix(7)"
+    see = "ls -l /proc/PID/fd"
 
     def apply(self, world: World) -> None:
         assert world.wire is not None
@@ -29,6 +30,7 @@ class WaitForGo(Step):
     """Wait for it. If the other side goes away instead, end: nothing may run half made."""
 
     man = "unix(7)"
+    see = "ls -l /proc/PID/fd"
 
     def apply(self, world: World) -> None:
         assert world.wire is not None

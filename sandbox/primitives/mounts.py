@@ -75,6 +75,7 @@ class MountScratch(Step):
     """A tmpfs that only this process sees, in which the new root is put together. `size` bounds what the container writes."""
 
     man = "tmpfs(5)"
+    see = "grep ' - tmpfs ' /proc/PID/mountinfo"
     touches = "mount"
 
     size: int

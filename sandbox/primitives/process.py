@@ -45,6 +45,7 @@ class GiveStreams(Step):
 
     lane = "outside"
     man = "pipe(7)"
+    see = "ls -lL /proc/PID/fd"
 
     owner: int = -1  # a host id; -1: root of the range just claimed
 
