@@ -44,5 +44,8 @@ def traced(session: "Session", name: str) -> "sandbox.Trace":
     value = session.variable(name)
     trace = getattr(value, "trace", value)
     if not isinstance(trace, sandbox.Trace):
-        raise InvalidOption(f"{name} is of type {type(value).__name__}", cure=f"%%container --out {name} makes a Result")
+        raise InvalidOption(
+            f"{name} is of type {type(value).__name__}",
+            cure=f"%%container --out {name} makes a Result, and Stepper.run() does",
+        )
     return trace

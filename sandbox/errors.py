@@ -35,8 +35,8 @@ class KernelRefused(SandboxError, OSError):
 
     def __init__(self, step: str, call: str, errno: int, *, path: str = "", condition: str = "", cure: str = "") -> None:
         name = _errno.errorcode.get(errno, str(errno))
-        where = f" {path}" if path else ""
-        SandboxError.__init__(self, f"{step}: {call}{where}: {name}", condition=condition, cure=cure)
+        told = ": ".join(filter(None, (step, f"{call} {path}".strip(), name)))
+        SandboxError.__init__(self, told, condition=condition, cure=cure)
         self.step, self.call, self.errno, self.path = step, call, errno, path
 
     def to_json(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
+from .errors import InvalidOption
 from .job import Result
 from .step import KINDS, Lane, Step
 from .trace import Call, Trace
@@ -161,8 +162,14 @@ class Timeline:
 
 def timeline(first: Result | Trace | Track, second: Result | Trace | Track | None = None,
              labels: Sequence[str] = ("first run", "second run")) -> Timeline:  # fmt: skip
-    """The timeline of one run, or of two: each a Result, its trace, or what `record_runc` returned."""
+    """The timeline of one run, or of two: each a Result, its trace, or what `record_runc` returned.
+
+    Raises:
+        InvalidOption: that is something else, or has no label.
+    """
     given = [run for run in (first, second) if run is not None]
+    if len(labels) < len(given):
+        raise InvalidOption(f"{len(given)} runs need as many labels, not {len(labels)}", cure="leave labels out")
     return Timeline(tuple(_track(run, label) for run, label in zip(given, labels, strict=False)))
 
 
@@ -170,6 +177,10 @@ def _track(run: Result | Trace | Track, label: str) -> Track:
     if isinstance(run, Track):
         return run
     trace = run.trace if isinstance(run, Result) else run
+    if not isinstance(trace, Trace):
+        raise InvalidOption(
+            f"a timeline shows a Result or its trace, not {type(run).__name__}", cure="give what run() returned"
+        )
     zero = min((row[2] for row in trace.rows), default=0)
     rows = sorted(trace.rows, key=lambda row: row[2])
     bars = tuple(_bar(row, trace.plan[row[0]][row[1]], zero) for row in rows)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,12 @@ def test_the_text_draws_each_step_at_its_place() -> None:
     assert "░" in drawn["WaitForGo"]
     assert any("sethostname('box') = -1 EPERM" in line for line in lines)
     assert str(sandbox.timeline(Trace())) == "(nothing was traced)"
+
+
+@pytest.mark.parametrize(("second", "labels", "why"), [("x", ("one", "two"), "not str"), (TRACE, ("one",), "as many labels")])
+def test_what_is_no_run_and_a_run_without_a_label_are_refused(second: Any, labels: tuple[str, ...], why: str) -> None:
+    with pytest.raises(sandbox.InvalidOption, match=why):
+        sandbox.timeline(TRACE, second, labels)
 
 
 def test_it_is_plain_data() -> None:

@@ -273,7 +273,7 @@ for what, script, options in (
     ("an init", "exec sleep 3600", {"init": True}),
 ):
     one, _ = sandbox.launch("busybox", script, name="reaper", **options)
-    counted[what] = one.exec(ORPHANS).text.count(" Z ")
+    counted[what] = one.exec(ORPHANS).text.count(" Z")
     one.destroy(force=True)
     print(f"{what:10}{counted[what]} zombies")
 print("you said:", guess)
@@ -317,7 +317,7 @@ else:
         def clean():
             """Whether all twenty are gone."""
             global zombies
-            zombies = reaper.exec("ps -o stat").text.split().count("Z")
+            zombies = reaper.exec("ps -o stat").text.count("Z")
             return not zombies
 
         until(clean, 1)

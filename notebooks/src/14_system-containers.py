@@ -99,7 +99,7 @@ seen = lonely.exec(ORPHANS).text
 print(seen, "you said: ", guess, sep="")
 lonely.kill()
 
-assert sum(" Z " in line for line in seen.splitlines()) == 3
+assert sum(" Z" in line for line in seen.splitlines()) == 3
 
 # %% [markdown] id="zombie-intro"
 # `sleep` never asks. In a container that runs for weeks, and has a limit on processes, that ends badly:
@@ -111,7 +111,7 @@ seen = minded.exec(ORPHANS).text
 print(seen)
 minded.kill()
 
-assert " Z " not in seen
+assert " Z" not in seen
 assert seen.splitlines()[1].split()[0] == "1"
 
 # %% [markdown] id="init-intro"
@@ -476,7 +476,7 @@ if "reaper" not in {each.name for each in sandbox.containers(all=False)}:
     print("Exercise 1 waits for you: no container called reaper is running.")
 else:
     reaper = sandbox.Container("reaper")
-    zombies = reaper.exec(ORPHANS).text.count(" Z ")
+    zombies = reaper.exec(ORPHANS).text.count(" Z")
     assert not zombies, f"three orphans ended, and {zombies} are zombies"
     assert "getty" not in reaper.exec("ps").text, "that is a whole system"
     print("Right: its process 1 asks how they ended.")

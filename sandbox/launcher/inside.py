@@ -141,6 +141,6 @@ def refusal(step: Step, error: BaseException, world: World) -> SandboxError:
         if not condition and error.errno == errno.EPERM:
             condition, cure = _why_not_permitted()
     name, _, section = step.man.partition("(")  # "mount(2)": made by `os`, which does not tell its calls
-    call = getattr(error, "call", name if section.startswith("2") else "the kernel")
+    call = getattr(error, "call", name if section.startswith("2") else "")
     path = error.filename if isinstance(error.filename, str) else ""
     return KernelRefused(step.name, call, error.errno or 0, path=path, condition=condition, cure=cure)

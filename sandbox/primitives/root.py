@@ -52,7 +52,10 @@ class PivotRoot(Step):
         top = next((m for m in files.mountinfo() if m.mount_point == "/"), None)
         points = [m.mount_point for m in files.mountinfo()]
         if error.errno == 22 and top and any(word.startswith("shared") for word in top.propagation):
-            return f"the mount of / is shared (mountinfo: {top.line})", "MakePrivate was left out: put it first"
+            return (
+                f"the mount of / is shared (mountinfo: {top.line})",
+                "MakePrivate makes it private (mount --make-rprivate /)",
+            )
         if error.errno == 22 and top and top.fstype == "rootfs":
             return "/ is the initial ramfs, which can't be moved", "boot with a real root file system (switch_root)"
         if not world.root:
@@ -60,7 +63,7 @@ class PivotRoot(Step):
         if error.errno in (22, 16) and world.root not in points:
             return (
                 f"{world.root} is no mount point of its own",
-                "MountOverlay was left out: the new root must be a mount",
+                "the new root must be a mount: MountOverlay makes one",
             )
         return "", ""
 

@@ -72,14 +72,14 @@ def test_pivot_root_under_a_shared_root_is_refused_and_names_the_line_and_the_mi
         play(text, namespaces=("mount", "pid"))
     assert "the mount of / is shared (mountinfo: " in refusal.value.condition
     assert "shared:" in refusal.value.condition
-    assert "MakePrivate was left out" in refusal.value.cure
+    assert "MakePrivate makes it private" in refusal.value.cure
 
 
 def test_pivot_root_to_a_folder_that_is_no_mount_is_refused_and_says_so() -> None:
     with pytest.raises(Refused, match=r"PivotRoot: pivot_root .*: E(INVAL|BUSY)") as refusal:
         scene("os.mkdir('/tmp/root/plain'); world.root = '/tmp/root/plain'; do(PivotRoot(), world)")
     assert refusal.value.condition == "/tmp/root/plain is no mount point of its own"
-    assert "MountOverlay was left out" in refusal.value.cure
+    assert "MountOverlay makes one" in refusal.value.cure
 
 
 def test_pivot_root_without_any_new_root_is_refused() -> None:
