@@ -265,7 +265,7 @@ assert took < 60
 # %% id="zombies"
 guess = "?"  # zombies under: sleep, a shell that waits, a small init (--init)?
 
-ORPHANS = "for i in 1 2 3 4 5; do (sleep 0 &); done; sleep 0.1; ps -o pid,ppid,stat,comm"
+ORPHANS = "for i in 1 2 3 4 5; do (sleep 0 &); done; sleep 0.7; ps -o pid,ppid,stat,comm"
 counted = {}
 for what, script, options in (
     ("sleep", "exec sleep 3600", {}),
