@@ -81,14 +81,15 @@ def _draw(axes: "Axes", track: "sandbox.Track", longest: float) -> None:
         if wait.took:
             middle = lanes[wait.lane] + 0.25
             axes.plot([wait.at, wait.at + wait.took], [middle, middle], ":", color="#888888", linewidth=1)
-    for signal in track.signals:
+    for number, signal in enumerate(track.signals):
         axes.annotate("", (signal.arrives, 0.5), (signal.at, 1.0), arrowprops={"arrowstyle": "->", "linewidth": 0.8})
-        axes.text(signal.at, 0.75, f" {signal.what}", fontsize=7, va="center")
+        height = (0.85, 0.65)[number % 2]  # two that start close to each other do not hide each other's words
+        axes.text(signal.at, height, f" {signal.what}", fontsize=7, va="center", ha="left" if number % 2 else "right")
     if track.exec:
         axes.axvline(track.exec.end, color="black", linewidth=1, linestyle="--")
         right = track.exec.end > longest / 5
-        axes.text(track.exec.end, 1.9, " the program runs ", fontsize=7, ha="right" if right else "left")
+        axes.text(track.exec.end, 2.2, " the program runs ", fontsize=7, ha="right" if right else "left")
     title = f"{track.label}: {track.length / 1000:.1f} ms until the program runs"
-    axes.set(xlim=(0, longest * 1.04), ylim=(-1.0, 2.1), title=title)
+    axes.set(xlim=(0, longest * 1.04), ylim=(-1.0, 2.4), title=title)
     axes.set_yticks([1.25, 0.25], [f"outside:\n{track.outside}", "inside:\nthe new process"], fontsize=8)
     axes.spines[["top", "right", "left"]].set_visible(False)
