@@ -1,6 +1,8 @@
 """What all pictures have in common, without a browser."""
 
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +50,18 @@ def test_the_page_gets_one_text_with_what_all_share_in_front() -> None:
     assert Sample._esm.startswith((JS / "shared.js").read_text())
     assert Sample._esm.endswith((JS / "stepper.js").read_text())
     assert (JS / "shared.css").read_text() in Sample._css
+
+
+SHEETS = sorted(sheet for sheet in JS.glob("*.css") if sheet.stem != "shared")
+
+
+@pytest.mark.parametrize("sheet", SHEETS, ids=[sheet.stem for sheet in SHEETS])
+def test_a_rule_of_one_picture_can_not_change_another_one(sheet: Path) -> None:
+    text = re.sub(r"/\*.*?\*/", "", sheet.read_text(), flags=re.DOTALL)
+    selectors = [one.strip() for rule in re.findall(r"([^{}]+)\{", text) if "@" not in rule for one in rule.split(",")]
+    assert len(selectors) > 10
+    # begin() in shared.js gives each picture a class of its name, and all pictures of a page share their sheets.
+    assert [one for one in selectors if not re.match(rf"\.sandbox-{sheet.stem}\b", one)] == []
 
 
 def test_the_still_is_text_for_a_browser_whatever_is_in_it() -> None:
