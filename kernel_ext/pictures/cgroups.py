@@ -77,7 +77,7 @@ class CgroupsView(Picture):
     # --- what it shows -----------------------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
-        histories = self.sampler.histories.values()
+        histories = list(self.sampler.histories.values())
         return {
             "columns": ["at", *sampling.COLUMNS],
             "names": [history.name for history in histories],
