@@ -97,6 +97,14 @@ def test_the_page_turns_limits_freezes_and_makes_load(view: CgroupsView, sent: l
     assert view.data["loads"] == {}
 
 
+def test_a_load_that_can_not_begin_is_told_in_the_picture(view: CgroupsView, sent: list[Any], box: sandbox.Container) -> None:
+    box.freeze()
+    said = answer(view, sent, do="load", name="box", kind="cpu", amount=5)
+    assert said["notice"].startswith("the container 'box' is frozen\n  → ")
+    assert view.data["loads"] == {}
+    box.unfreeze()
+
+
 def test_what_can_not_be_done_is_told_in_the_picture(view: CgroupsView, sent: list[Any]) -> None:
     assert "6m" in answer(view, sent, do="limit", name="box", limit="memory", value=1)["notice"]
     assert "not shown here" in answer(view, sent, do="freeze", name="../etc", on=True)["notice"]
