@@ -185,18 +185,18 @@ class Sampler:
         """Those that run."""
         return [history for history in list(self.histories.values()) if history.state != "STOPPED"]
 
-    def sample(self) -> None:
-        """One round."""
+    def sample(self, *, whole: bool = False) -> None:
+        """One round; with `whole`, everything is read of each container, as it is otherwise in one round of several."""
         self._look()
         running = [history for history in self.running if history.state != "STOPPING"]
         rows = ROWS * CROWD // max(CROWD, len(self.histories))
         self._round += 1
         every = max(EVERY, len(running) // MOST)
         for number, history in enumerate(running):
-            whole = (number + self._round) % every == 0 or history.name in self.detail
-            for kind, text in history.take(whole, rows):
+            all_of_it = whole or (number + self._round) % every == 0 or history.name in self.detail
+            for kind, text in history.take(all_of_it, rows):
                 self._tell(history.name, kind, text)
-            if not history.fields.get("pids") and whole and not is_alive(history.entry):
+            if not history.fields.get("pids") and all_of_it and not is_alive(history.entry):
                 history.state = "STOPPING"  # its end is told when it is put away: then it is known how it ended
 
     def _look(self) -> None:

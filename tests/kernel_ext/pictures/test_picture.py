@@ -12,6 +12,7 @@ pytest.importorskip("matplotlib", reason="needs matplotlib: pip install '.[lab]'
 
 from matplotlib.figure import Figure
 
+from kernel_ext.cells import cells
 from kernel_ext.pictures import picture
 from kernel_ext.pictures.picture import AHEAD, JS, Picture
 from kernel_ext.pictures.ticker import Ticker
@@ -87,7 +88,7 @@ def test_a_page_that_does_not_answer_is_sent_no_more_than_a_few_frames(monkeypat
 
 def test_while_a_cell_runs_the_answers_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     sample = Sample()
-    monkeypatch.setattr(picture._cells, "running", True)
+    monkeypatch.setattr(cells, "running", True)
     assert all(sample.frame({}) for _ in range(3 * AHEAD))
 
 
