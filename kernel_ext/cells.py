@@ -3,20 +3,24 @@
 Known from `%load_ext` on. Of pictures it loads nothing: they come here when they are shown.
 """
 
-import atexit
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sandbox import SandboxError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
-
-    from .pictures.picture import Picture
-
 #: Seconds that the end of a cell may wait for still pictures. Those that are not ready then come later.
 PATIENCE = 3.0
+
+
+class Picture(Protocol):
+    """What is asked of a picture."""
+
+    def catch_up(self) -> None: ...
+    def redraw(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Cells:
@@ -32,21 +36,19 @@ class Cells:
         self.running = True
         shell.events.register("pre_run_cell", self._begun)
         shell.events.register("post_run_cell", self._ended)
-        atexit.register(self._redraw, float("inf"))
 
     def leave(self, shell: "InteractiveShell") -> None:
         """Take it back."""
         shell.events.unregister("pre_run_cell", self._begun)
         shell.events.unregister("post_run_cell", self._ended)
-        atexit.unregister(self._redraw)
         self.running = False
 
-    def show(self, picture: "Picture") -> None:
+    def show(self, picture: Picture) -> None:
         """A picture was shown: it belongs to the cell that runs now."""
         self.forget(picture)
         self._shown.append((self._current, picture))
 
-    def forget(self, picture: "Picture") -> None:
+    def forget(self, picture: Picture) -> None:
         """A picture was closed."""
         self._shown = [(cell, each) for cell, each in self._shown if each is not picture]
 
@@ -59,6 +61,7 @@ class Cells:
 
     def _ended(self, result: "ExecutionResult") -> None:
         """The notebook may be saved from now on, or its kernel ended: the still pictures have to show how things are."""
+        self.running = False
         if self._shown:
             from .pictures.ticker import ticker
 
@@ -66,13 +69,9 @@ class Cells:
             for _, picture in self._shown:
                 ticker.post(picture.catch_up)
             ticker.flush(PATIENCE)
-            self._redraw(end)
-        self.running = False
-
-    def _redraw(self, end: float) -> None:
-        for _, picture in self._shown[:]:
-            if time.monotonic() < end:
-                picture.redraw()
+            for _, picture in self._shown[:]:
+                if time.monotonic() < end:
+                    picture.redraw()
 
 
 cells = Cells()

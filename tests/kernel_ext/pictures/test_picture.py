@@ -92,6 +92,17 @@ def test_while_a_cell_runs_the_answers_are_not_waited_for(monkeypatch: pytest.Mo
     assert all(sample.frame({}) for _ in range(3 * AHEAD))
 
 
+def test_a_page_that_answered_during_a_cell_and_is_gone_gets_no_more_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = Sample()
+    monkeypatch.setattr(cells, "running", True)
+    sample._heard(sample, {"do": "seen"}, [])
+    assert all(sample.frame({}) for _ in range(3 * AHEAD))  # it may be slow
+    monkeypatch.setattr(picture, "GONE", 0.0)
+    assert not sample.frame({})
+    sample._heard(sample, {"do": "seen"}, [])  # it is back
+    assert sample.frame({})
+
+
 def test_what_a_page_asks_for_is_done_by_the_ticker_and_answered() -> None:
     sample = Sample()
     sample._heard(sample, {"do": "thing", "number": "7"}, [])
