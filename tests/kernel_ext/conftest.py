@@ -46,6 +46,7 @@ class Kernel:
     """A kernel in a process of its own."""
 
     def __init__(self, folder: Path) -> None:
+        self.updates: list[str] = []  # the texts of outputs that were changed, by whichever cell or thread
         from jupyter_client.manager import KernelManager
 
         self.manager = KernelManager(kernel_name="python3", kernel_spec_manager=native_only())
@@ -71,6 +72,8 @@ class Kernel:
                 message = self.client.get_iopub_msg(timeout=1)
             except queue.Empty:
                 continue
+            if message["msg_type"] == "update_display_data":
+                self.updates.append(message["content"]["data"]["text/plain"])
             if message["parent_header"].get("msg_id") != identity:
                 continue
             ran.messages.append((time.monotonic() - begun, message))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kernel_ext.conftest import Kernel, Ran
+from tests.kernel_ext.conftest import Kernel
 
 pytest.importorskip("anywidget", reason="needs anywidget: pip install '.[lab]'")
 pytest.importorskip("matplotlib", reason="needs matplotlib: pip install '.[lab]'")
@@ -10,11 +10,6 @@ pytest.importorskip("matplotlib", reason="needs matplotlib: pip install '.[lab]'
 pytestmark = [pytest.mark.needs_userns, pytest.mark.needs_cgroup("memory"), pytest.mark.needs_cgroup("pids")]
 
 BOX = "box, _ = sandbox.launch('busybox', ['sleep', '600'], name='box', memory='64m')"
-
-
-def stills(ran: Ran) -> list[str]:
-    """The texts of the still pictures that were made anew while a cell ran."""
-    return [content["data"]["text/plain"] for content in ran.of("update_display_data")]
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +51,17 @@ def test_nothing_moves_of_a_picture_that_was_closed(kernel: Kernel, open_widgets
 
 
 def test_the_still_picture_is_current_when_a_cell_has_ended(kernel: Kernel, open_widgets: str) -> None:
+    def still(code: str) -> str:
+        """What the still picture shows when the cell has ended."""
+        kernel.run(code)
+        return kernel.updates[-1]
+
     kernel.run(f"{BOX}\n%cgroups box")
-    assert stills(kernel.run("1 + 1")) == []  # nothing has happened: nothing is drawn
-    assert "FROZEN" in stills(kernel.run("box.freeze()"))[-1]
-    assert "RUNNING" in stills(kernel.run("box.unfreeze()"))[-1]
-    assert "ended (137)" in stills(kernel.run("box.kill()"))[-1]
+    assert "FROZEN" in still("box.freeze()")
+    assert "RUNNING" in still("box.unfreeze()")
+    assert "ended (137)" in still("box.kill()")
     kernel.run("for widget in list(ipywidgets.Widget.widgets.values()): widget.close()")
     kernel.run("s = sandbox.Stepper('busybox', 'true', name='steps')\ns")
-    assert "▸  2" in stills(kernel.run("s.next()"))[-1]
-    assert "ledger: empty" in stills(kernel.run("s.reset()"))[-1]
+    assert "▸  2" in still("s.next()")
+    assert "ledger: empty" in still("s.reset()")
     kernel.run("for widget in list(ipywidgets.Widget.widgets.values()): widget.close()")
