@@ -243,7 +243,10 @@ class Sampler:
 
     def __str__(self) -> str:
         head = ("NAME", "STATE", "CPU", "THROTTLED", "MEMORY", "LIMIT", "PIDS", "LIMIT", "READ/S", "WRITTEN/S", "PRESSURE")
-        lines = [columns([head, *map(_row, list(self.histories.values()))])]
+        shown = list(self.histories.values())
+        lines = [columns([head, *map(_row, shown)]) if shown else "no container runs"]
+        if uncounted := [each.name for each in shown if each.at and set(each.fields.values()) <= {None}]:
+            lines.append(f"nothing is counted of {', '.join(uncounted)}: no control group could be made → sandbox doctor")
         for event in list(self.events)[-10:]:
             moment = time.strftime("%H:%M:%S", time.localtime(self.epoch + event.at))
             lines.append(columns([(moment, event.name, event.text)]))

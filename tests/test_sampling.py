@@ -195,6 +195,12 @@ def test_what_is_kept_of_a_container_has_one_length_while_it_grows(sampler: Samp
     assert {len(column) for column in columns.values()} == {len(at)}  # type: ignore[arg-type]
 
 
+def test_without_a_container_the_text_says_so(home: Path) -> None:
+    with Sampler() as nobody:
+        nobody.sample()
+        assert str(nobody) == "no container runs"
+
+
 def test_the_files_of_a_group_that_has_ended_are_closed(box: sandbox.Container, sampler: Sampler, seen: Seen) -> None:
     held = sampler.histories["box"]._reader._held
     assert any(fd > 1023 for directory in held for fd in directory.files.values())

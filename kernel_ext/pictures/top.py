@@ -20,8 +20,6 @@ class TopView(Picture):
     script = "top"
 
     def __init__(self, home: Any, order: str, reverse: bool, delay: float) -> None:
-        if delay <= 0:
-            raise InvalidOption(f"a delay of {delay:g} seconds?", cure="%lxc_top -d 1")
         super().__init__(title="lxc-top")
         self._top = lxc.commands.module(COMMAND)
         self.home, self.order, self.reverse, self.delay = home, order[:1], reverse, delay
