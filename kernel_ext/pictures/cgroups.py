@@ -5,7 +5,6 @@ A Sampler looks ten times a second. The page is sent what is new; what it could 
 
 import math
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 from sandbox import Container, InvalidOption, NotFound, Sampler, columns, loads, sampling
@@ -73,13 +72,13 @@ class CgroupsView(Picture):
         else:
             self._unseen += 1
         happened = any(event.kind not in OFTEN for event in self._newest(self.sampler.told - before))
-        if happened or time.monotonic() - self.drawn > OLD:
+        if happened or self.is_older(OLD):
             self.refresh()
 
     def catch_up(self) -> None:
         if not self.paused:
             self._look(whole=True)
-            if time.monotonic() - self.drawn > DUE:
+            if self.is_older(DUE):
                 self.refresh()
 
     def close(self) -> None:

@@ -68,7 +68,7 @@ class Picture(anywidget.AnyWidget):
         self._place = f"sandbox-{os.urandom(8).hex()}"
         self._shown = self._stale = False  # stale: the still picture is out of date
         self._drawing = threading.Lock()
-        self.drawn = self._took = 0.0  # when the still picture was made, and the seconds that this took
+        self._drawn = self._took = 0.0  # when the still picture was made, and the seconds that this took
         self._frames = threading.Lock()
         self._sent = self._seen = 0  # frames, and those that a page has answered for
         self._last = self._answered = 0.0  # when the last frame went, and the last answer came
@@ -133,10 +133,14 @@ class Picture(anywidget.AnyWidget):
         """Make the still picture anew: soon, but not all the time, and in any case before the cell that runs now has ended."""
         if self._shown and not self._stale:
             self._stale = True
-            rest = self.drawn + self._took / SHARE - time.monotonic()
+            rest = self._drawn + self._took / SHARE - time.monotonic()
             # Not in the ticker's thread: it takes as long as many frames. No daemon: who draws must not be torn off at exit.
             drawer = threading.Thread(target=self.redraw, name=f"still of {self.title}")
             ticker.later(max(QUIET, rest), drawer.start)
+
+    def is_older(self, seconds: float) -> bool:
+        """Whether the still picture was made longer ago than that, and than its share of the time asks for."""
+        return time.monotonic() - self._drawn > max(seconds, self._took / SHARE)
 
     def redraw(self) -> None:
         """Do it now, unless that was done meanwhile."""
@@ -148,8 +152,8 @@ class Picture(anywidget.AnyWidget):
     def _publish(self, *, update: bool) -> None:
         begun = time.monotonic()
         publish_display_data(self._still(), transient={"display_id": self._place}, update=update)  # type: ignore[no-untyped-call]
-        self.drawn = time.monotonic()
-        self._took = self.drawn - begun
+        self._drawn = time.monotonic()
+        self._took = self._drawn - begun
 
     def _still(self) -> dict[str, str]:
         drawn = io.BytesIO()
