@@ -41,7 +41,8 @@ def top(session: Session, command: str, line: str) -> None:
     from .pictures.top import TopView
 
     def show() -> int:
-        TopView(asked.home, asked.sort, asked.reverse, asked.delay or 3.0)._ipython_display_()
+        delay = sandbox.lxc.commands.module(asked.command).delay_of(asked)
+        TopView(asked.home, asked.sort, asked.reverse, delay)._ipython_display_()
         return 0
 
     finish(session, asked, show)

@@ -311,3 +311,10 @@ def test_root_of_a_users_namespace_has_networks_with_names(play: Play) -> None:
     assert "1 packets received" in said[0]
     assert said[1] == "only root can share a container's network"
     assert left == []
+
+
+def test_the_text_of_a_sampler_says_why_nothing_is_counted(play: Play) -> None:
+    launch = 'sandbox.launch("busybox", ["sleep", "60"], name="box"); sampler = sandbox.Sampler(); sampler.sample()'
+    counted, text = play(f"{launch}; said = any(sampler.histories['box'].fields.values()), str(sampler)")
+    # Where the user has a control group of its own, all is counted.
+    assert ("nothing is counted of box: no control group could be made → sandbox doctor" in text) is not counted

@@ -20,8 +20,6 @@ class TopView(Picture):
     script = "top"
 
     def __init__(self, home: Any, order: str, reverse: bool, delay: float) -> None:
-        if delay <= 0:
-            raise InvalidOption(f"a delay of {delay:g} seconds?", cure="%lxc_top -d 1")
         super().__init__(title="lxc-top")
         self._top = lxc.commands.module(COMMAND)
         self.home, self.order, self.reverse, self.delay = home, order[:1], reverse, delay
@@ -34,13 +32,18 @@ class TopView(Picture):
         ticker.every(self.delay, self._tick)
 
     def _tick(self) -> bool:
-        if not self.paused:
-            names = [row.name for row in self.rows]
-            self._look()
-            if names != [row.name for row in self.rows]:
-                self.refresh()
-        self._going = not self.paused
+        self._going = not (self.paused or self.closed)
+        # An empty frame asks whether a page still looks: the table itself has to be in `data`, for one that opens later.
+        if self._going and self.frame({}):
+            self.catch_up()
         return self._going
+
+    def catch_up(self) -> None:
+        names = [row.name for row in self.rows]
+        if not self.paused:
+            self._look()
+        if names != [row.name for row in self.rows]:
+            self.refresh()
 
     def _look(self) -> None:
         self.rows = self._top.sample(self.home, self.order, self.reverse)

@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import signal
+import threading
 import time
 import tty
 from collections.abc import Callable
@@ -64,9 +65,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace, io: Terminal) -> int:
     """A table that is renewed until q or ^C; with -b lines of numbers; in a notebook's cell the table, once."""
-    delay = asked.delay or (300.0 if asked.batch else 3.0)
-    if delay < 0:
-        raise InvalidOption(f"a delay of {asked.delay:g} seconds?", cure="lxc-top -d 1")
+    delay = delay_of(asked)
     if io.notebook:
         rows = sample(asked.home, asked.sort, asked.reverse)
         print("\n".join(batch(rows) if asked.batch else table(rows)))
@@ -79,6 +78,15 @@ def run(asked: argparse.Namespace, io: Terminal) -> int:
         else:
             raise SandboxError("stdin is not a tty", cure="lxc-top -b")
     return 0
+
+
+def delay_of(asked: argparse.Namespace) -> float:
+    """The seconds between two looks. Raises InvalidOption."""
+    if asked.delay is None:
+        return 300.0 if asked.batch else 3.0
+    if not 0 < asked.delay <= threading.TIMEOUT_MAX:  # nor is nan, "not a number", a time
+        raise InvalidOption(f"a delay of {asked.delay:g} seconds?", cure="lxc-top -d 1")
+    return float(asked.delay)
 
 
 def sample(home: Home, order: str, reverse: bool) -> list[Row]:

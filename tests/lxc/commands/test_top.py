@@ -100,7 +100,9 @@ def test_lines_for_a_file_come_without_a_terminal_until_it_is_interrupted(home: 
 def test_the_table_itself_needs_one(home: Path) -> None:
     done = Shell(str(home)).run("lxc-top")
     assert (done.returncode, done.stderr) == (1, b"lxc-top: stdin is not a tty (lxc-top -b)\n")
-    assert Shell(str(home)).run("lxc-top", "-d", "-1").returncode == 1
+    for delay in ("-1", "0", "nan", "inf"):
+        done = Shell(str(home)).run("lxc-top", "-d", delay)
+        assert (done.returncode, done.stderr) == (1, f"lxc-top: a delay of {delay} seconds? (lxc-top -d 1)\n".encode())
 
 
 def on_a_terminal(home: Path) -> Any:
