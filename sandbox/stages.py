@@ -1,6 +1,7 @@
 """The steps of a plan on their way: in which order, how far, and what came of each."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from .errors import SandboxError
 from .lanes import Plan
@@ -42,6 +43,10 @@ class Stage:
     def purpose(self) -> str:
         """What it is for, in a sentence."""
         return (self.step.__doc__ or "").split("\n", 1)[0]
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows where a cell ends with one: what print() does."""
+        printer.text(str(self))
 
     def __str__(self) -> str:
         lines = [f"{self.number:2}  {self.step}", f"    {self.purpose}  [{self.lane}, {self.step.man}]"]

@@ -11,11 +11,13 @@ s.reset()                everything is undone, and it begins again
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import takewhile
+from signal import SIGKILL
 from types import TracebackType
 from typing import Any, Self
 
 from . import observing
-from .errors import InvalidOption, LauncherLost, WrongState, from_json
+from .errors import InvalidOption, LauncherLost, SandboxError, WrongState, from_json
 from .job import Job, Result
 from .lanes import ESSENTIAL, Plan
 from .launcher import client, protocol
@@ -30,6 +32,8 @@ from .trace import Call
 
 class _Job(Job):
     """A job that also hears of steps."""
+
+    again = "reset, to begin again"
 
     def __init__(self, *words: Any, **named: Any) -> None:
         self.stepped: list[dict[str, Any]] = []
@@ -60,6 +64,10 @@ class _Job(Job):
         if self.stepped:
             return self.stepped.pop()
         raise self.failure or LauncherLost("it ended before its program began", condition=self.result().reason, cure="reset")
+
+
+def _is_done(stage: Stage) -> WrongState:
+    return WrongState(f"{stage.name} is done already", cure="reset, to begin again")
 
 
 class Stepper:
@@ -153,10 +161,15 @@ class Stepper:
         return stage
 
     def to(self, which: str | int) -> Stage:
-        """Make all steps before this one; it is returned, or the one that was refused on the way."""
+        """Make all steps before this one; it is returned, or the one that was refused on the way.
+
+        Raises WrongState: it is done already.
+        """
         goal = self.stage(which)
-        while (stage := self.upcoming) not in (goal, None):
-            assert stage
+        if goal.state == DONE:
+            raise _is_done(goal)
+        while (stage := self.upcoming) and stage in takewhile(lambda each: each is not goal, self.stages):
+            self._refuse_old(goal)
             self._make(stage)
             if stage.error:
                 return stage
@@ -179,7 +192,7 @@ class Stepper:
         with self._lock:
             self._may_change(stage)
             if goal.state == DONE:
-                raise WrongState(f"{goal.name} is done already", cure="reset, to begin again")
+                raise _is_done(goal)
             if stage is not goal:
                 self.stages.remove(stage)
                 self.stages.insert(self.stages.index(goal), stage)
@@ -211,8 +224,15 @@ class Stepper:
                 self.result = self._job.result(*self._kept.streams())
         return pieces
 
+    def kill(self) -> None:
+        """End what there is of it, from whatever thread: a step that does not come back (stopped, frozen) is given up."""
+        if (job := self._job) and not job.done:  # without the lock: whoever waits for that step has it
+            with suppress(SandboxError):
+                job.signal(SIGKILL)
+
     def reset(self) -> None:
         """Undo everything that was made so far, and begin again. The ledger is empty of it when this returns."""
+        self.kill()
         with self._lock:
             if self._job:
                 self._job.abandon()
@@ -231,7 +251,7 @@ class Stepper:
 
     def _may_change(self, stage: Stage) -> None:
         if stage.state == DONE:
-            raise WrongState(f"{stage.name} is done already", cure="reset, to begin again")
+            raise _is_done(stage)
         if stage.name in ESSENTIAL:
             raise InvalidOption(f"without {stage.name} in its place there is nothing left to run", cure="choose another step")
         if "user" not in self.spec.namespaces:
@@ -245,9 +265,14 @@ class Stepper:
         for follower in self.followers:
             follower()
 
+    def _refuse_old(self, stage: Stage) -> None:
+        if stage not in self.stages:
+            raise WrongState("it was reset meanwhile", cure="begin again")
+
     def _make(self, stage: Stage) -> None:
         """Make one step, and look at what it changed."""
         with self._lock:
+            self._refuse_old(stage)
             if stage.state != DONE:  # somebody else was quicker
                 self._ask(stage)
         self._tell()
