@@ -30,6 +30,10 @@ from .step import Step
 from .trace import Call
 
 
+#: Bytes of a program's output that are kept together for whoever comes later.
+TAIL = 20_000
+
+
 class _Job(Job):
     """A job that also hears of steps."""
 
@@ -83,7 +87,6 @@ class Stepper:
         self.followers: list[Callable[[], object]] = []  # called after each change
         self.stages: list[Stage] = []
         self.result: Result | None = None
-        self._kept = Kept()
         self._begin()
 
     def _begin(self) -> None:
@@ -92,6 +95,8 @@ class Stepper:
         self.stages = order(Plan.from_json(self._message["plan"]))
         self._facts: Facts = {}
         self.result, self._kept = None, Kept()
+        #: How many bytes its program has written so far, and the last of them, both streams as they came.
+        self.output = (0, b"")
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -212,16 +217,24 @@ class Stepper:
         return self.result
 
     def poll(self, seconds: float = 0.0) -> list[tuple[str, bytes]]:
-        """What its program wrote within that time, once it runs. When that has ended, `result` is there."""
-        with self._lock:
+        """What its program wrote within that time, once it runs. When that has ended, `result` is there.
+
+        Each piece comes to one who asks, and all of them into `output`. Who gives no time waits for nobody who has it.
+        """
+        if not self._lock.acquire(blocking=seconds > 0):
+            return []
+        try:
             if self._job is None or self.result:
                 return []
             pieces, self._job.pieces = self._job.pieces, []
             pieces += self._job.poll(0.0 if pieces else seconds)
             for stream, data in pieces:
                 self._kept.add(stream, data)
+                self.output = (self.output[0] + len(data), (self.output[1] + data)[-TAIL:])
             if self._job.done and self.upcoming is None:
                 self.result = self._job.result(*self._kept.streams())
+        finally:
+            self._lock.release()
         return pieces
 
     def kill(self) -> None:
