@@ -1,6 +1,7 @@
 """Which objects of `sandbox` have a picture. A cell that ends with one shows it; in a terminal, its text.
 
-`sandbox` itself knows nothing of pictures: IPython is told here what to do with an object of these types.
+`sandbox` itself knows nothing of pictures: IPython is told here what to do with an object of these types. A picture belongs
+to the cell that has shown it.
 """
 
 import importlib
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox import SandboxError
 
 from .card import Card
+from .cells import cells
 from .untrusted import visible
 
 if TYPE_CHECKING:
@@ -27,12 +29,14 @@ PICTURES = {
 
 def register(shell: "InteractiveShell") -> None:
     """Tell IPython."""
+    cells.follow(shell)
     for kind in PICTURES:
         shell.display_formatter.ipython_display_formatter.for_type_by_name(*kind, _show)  # type: ignore[union-attr]
 
 
 def unregister(shell: "InteractiveShell") -> None:
     """Take it back."""
+    cells.leave(shell)
     formatter = shell.display_formatter.ipython_display_formatter  # type: ignore[union-attr]
     for module, name in PICTURES:
         formatter.deferred_printers.pop((module, name), None)

@@ -4,6 +4,7 @@ Each is a small script for /bin/sh and what busybox has, run as `Container.spawn
 is confined as that is, and goes with it.
 """
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Seconds that what is forked or allocated is held.
 HOLD = 30
-#: Seconds in which a load that is told to end may clear up.
+#: Seconds in which a load that is told to end may clear up, and in which it is waited for that one begins.
 PATIENCE = 3.0
 
 
@@ -96,11 +97,12 @@ class Load:
 
 
 def load(container: "Container", kind: str, amount: int | None = None) -> Load:
-    """Put a load on a running container: one of KINDS, of so many seconds, MiB or processes. Returns at once.
+    """Put a load on a running container: one of KINDS, of so many seconds, MiB or processes. Returns when it has begun.
 
     Raises:
         InvalidOption: there is no such kind, or not so much of it.
-        WrongState, NotFound: the container does not run.
+        WrongState, NotFound: the container does not run, or is frozen.
+        SandboxError: whatever else kept it from beginning.
     """
     known = KINDS.get(kind)
     if known is None:
@@ -109,4 +111,9 @@ def load(container: "Container", kind: str, amount: int | None = None) -> Load:
     if not isinstance(much, int) or isinstance(much, bool) or not 1 <= much <= known.most:
         raise InvalidOption(f"{amount!r} {known.unit} of {kind} can't be had", cure=f"give a number from 1 to {known.most}")
     seconds = {"cpu": much, "memory": HOLD}.get(kind)
-    return Load(kind, much, container.spawn(known.script(much), interactive=True, timeout=seconds))
+    job, begun = container.spawn(known.script(much), interactive=True, timeout=seconds), time.monotonic()
+    while not job.pid and not job.done and time.monotonic() < begun + PATIENCE:
+        job.poll(0.2)
+    if job.failure:
+        raise job.failure
+    return Load(kind, much, job)

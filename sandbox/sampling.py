@@ -11,6 +11,7 @@ round costs about 50 µs a container. What is kept is bounded.
 
 import math
 import os
+import threading
 import time
 from array import array
 from collections import deque
@@ -74,6 +75,7 @@ class History:
         self._stalled: dict[str, float | None] = {}
         self._appends = [(column.append, name) for name, column in self.columns.items()]
         self._throttled_at = NONE
+        self._keeping = threading.Lock()  # a picture is drawn in one thread while another one looks
 
     def begin(self, entry: Entry) -> None:
         """It has started."""
@@ -109,13 +111,19 @@ class History:
         return events
 
     def _keep(self, now: float, row: dict[str, Any], rows: int) -> None:
-        self.at.append(now)
-        for append, name in self._appends:
-            value = row.get(name)
-            append(NONE if value is None else value)
-        if len(self.at) > rows + CUT:
-            for column in (self.at, *self.columns.values()):
-                del column[: len(column) - rows]
+        with self._keeping:
+            self.at.append(now)
+            for append, name in self._appends:
+                value = row.get(name)
+                append(NONE if value is None else value)
+            if len(self.at) > rows + CUT:
+                for column in (self.at, *self.columns.values()):
+                    del column[: len(column) - rows]
+
+    def kept(self) -> "tuple[array[float], dict[str, array[float]]]":
+        """A copy of `at` and `columns`, all of the same length, whoever looks meanwhile."""
+        with self._keeping:
+            return self.at[:], {name: column[:] for name, column in self.columns.items()}
 
     def _throttling(self, now: float, new: dict[str, Any]) -> list[tuple[str, str]]:
         if _grown(self.fields, new, "throttled"):
@@ -143,7 +151,10 @@ class History:
 
 
 class Sampler:
-    """Looks at containers, those of `names` or else all that run, whoever started them. Use it in a `with`, or close it."""
+    """Looks at containers, those of `names` or else all that run, whoever started them. Use it in a `with`, or close it.
+
+    One thread samples; any other may read meanwhile, print it, or ask for the CSV.
+    """
 
     def __init__(self, *names: str, home: Home | None = None) -> None:
         self.home = home or open_home()
@@ -166,27 +177,26 @@ class Sampler:
 
     def close(self) -> None:
         """Close the files. What was seen stays."""
-        for history in self.histories.values():
-            if history.state != "STOPPED":
-                history.end()
+        for history in self.running:
+            history.end()
 
     @property
     def running(self) -> list[History]:
         """Those that run."""
-        return [history for history in self.histories.values() if history.state != "STOPPED"]
+        return [history for history in list(self.histories.values()) if history.state != "STOPPED"]
 
-    def sample(self) -> None:
-        """One round."""
+    def sample(self, *, whole: bool = False) -> None:
+        """One round; with `whole`, everything is read of each container, as it is otherwise in one round of several."""
         self._look()
         running = [history for history in self.running if history.state != "STOPPING"]
         rows = ROWS * CROWD // max(CROWD, len(self.histories))
         self._round += 1
         every = max(EVERY, len(running) // MOST)
         for number, history in enumerate(running):
-            whole = (number + self._round) % every == 0 or history.name in self.detail
-            for kind, text in history.take(whole, rows):
+            all_of_it = whole or (number + self._round) % every == 0 or history.name in self.detail
+            for kind, text in history.take(all_of_it, rows):
                 self._tell(history.name, kind, text)
-            if not history.fields.get("pids") and whole and not is_alive(history.entry):
+            if not history.fields.get("pids") and all_of_it and not is_alive(history.entry):
                 history.state = "STOPPING"  # its end is told when it is put away: then it is known how it ended
 
     def _look(self) -> None:
@@ -233,7 +243,7 @@ class Sampler:
 
     def __str__(self) -> str:
         head = ("NAME", "STATE", "CPU", "THROTTLED", "MEMORY", "LIMIT", "PIDS", "LIMIT", "READ/S", "WRITTEN/S", "PRESSURE")
-        lines = [columns([head, *(_row(history) for history in self.histories.values())])]
+        lines = [columns([head, *map(_row, list(self.histories.values()))])]
         for event in list(self.events)[-10:]:
             moment = time.strftime("%H:%M:%S", time.localtime(self.epoch + event.at))
             lines.append(columns([(moment, event.name, event.text)]))
@@ -245,13 +255,15 @@ class Sampler:
         An event has a line of its own, with its words at the end.
         """
         lines: list[tuple[float, str]] = []
-        for name, history in self.histories.items():
-            for row, at in enumerate(history.at):
-                values = (history.columns[column][row] for column in COLUMNS)
+        for name, history in list(self.histories.items()):
+            moments, kept = history.kept()
+            for row, at in enumerate(moments):
+                values = (kept[column][row] for column in COLUMNS)
                 numbers = ",".join("" if math.isnan(value) else f"{value:.9g}" for value in values)
                 lines.append((at, f"{self.epoch + at:.3f},{name},{numbers},"))
         empty = "," * len(COLUMNS)
-        lines += [(e.at, f'{self.epoch + e.at:.3f},{e.name}{empty},"{e.text.replace(chr(34), "")}"') for e in self.events]
+        events = list(self.events)
+        lines += [(e.at, f'{self.epoch + e.at:.3f},{e.name}{empty},"{e.text.replace(chr(34), "")}"') for e in events]
         return "\n".join([f"time,container,{','.join(COLUMNS)},event", *(line for _, line in sorted(lines))]) + "\n"
 
 

@@ -1,7 +1,10 @@
 """What a Sampler sees of real containers: numbers, events, their beginning and their end."""
 
+import concurrent.futures as pool
 import csv
 import io
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,6 +146,53 @@ def test_the_text_is_a_table_and_the_csv_has_every_moment_and_every_event(box: s
     assert float(moments[-1]["pids_limit"]) == 20
     assert [row["event"] for row in rows if row["event"]] == ["pids limit 30 → 20"]
     assert abs(float(rows[-1]["time"]) - time.time()) < 60
+
+
+def test_one_thread_may_read_what_another_one_samples(sampler: Sampler) -> None:
+    over = threading.Event()
+
+    def read() -> int:
+        count = 0
+        while not over.is_set():
+            str(sampler)
+            assert len(sampler.running) >= 1
+            assert all(line.count(",") == len(COLUMNS) + 2 for line in sampler.csv().splitlines())
+            count += 1
+        return count
+
+    with pool.ThreadPoolExecutor(1) as reader:
+        reading = reader.submit(read)
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)  # seconds: the threads take turns in the middle of everything
+        try:
+            for number in range(20_000):  # as if containers came and went all the time
+                sampler.histories[f"other-{number}"] = sampling.History(f"other-{number}")
+                sampler.histories.pop(f"other-{number - 5}", None)
+                if reading.done():
+                    break
+        finally:
+            over.set()
+            sys.setswitchinterval(before)
+        assert reading.result() > 0
+
+
+def test_what_is_kept_of_a_container_has_one_length_while_it_grows(sampler: Sampler) -> None:
+    history = sampler.histories["box"]
+
+    class Slow(dict[str, object]):
+        """A row that is written while somebody reads: the reader has to wait, or it gets columns of different lengths."""
+
+        def get(self, name: object, default: object = None) -> object:
+            if not copied.running():
+                copied.set_running_or_notify_cancel()
+                threading.Thread(target=lambda: copied.set_result(history.kept())).start()
+                time.sleep(0.1)
+            return 1.0
+
+    copied = pool.Future[tuple[object, dict[str, object]]]()
+    history._keep(history.at[-1] + 1, Slow(), 100)
+    at, columns = copied.result(10)
+    assert {len(column) for column in columns.values()} == {len(at)}  # type: ignore[arg-type]
 
 
 def test_the_files_of_a_group_that_has_ended_are_closed(box: sandbox.Container, sampler: Sampler, seen: Seen) -> None:

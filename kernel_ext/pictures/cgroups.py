@@ -5,6 +5,7 @@ A Sampler looks ten times a second. The page is sent what is new; what it could 
 
 import math
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from sandbox import Container, InvalidOption, NotFound, Sampler, columns, loads, sampling
@@ -22,6 +23,10 @@ TICK, SLOW = 0.1, 5
 UNSEEN = 100
 #: At most so many moments of each container a page is sent at once: in a frame that comes late, and of all that was before.
 LATE, BACKLOG = 50, 600
+#: Events that are so frequent that no still picture is made for them.
+OFTEN = ("throttled", "unthrottled")
+#: Seconds after which the still picture is made anew although nothing has happened: when a cell ends, and in any case.
+DUE, OLD = 10.0, 60.0
 LIMITS = ("memory", "cpus", "pids")
 
 
@@ -47,15 +52,19 @@ class CgroupsView(Picture):
         ticker.every(TICK, self._tick)
 
     def _tick(self) -> bool:
-        """One round: look, and tell the page."""
-        if self.paused:
+        """One round."""
+        if self.paused or self.closed:
             self._going = False
             return False
         self._round += 1
-        if self._unseen > UNSEEN and self._round % 10:
-            return True
+        if self._unseen <= UNSEEN or self._round % 10 == 0:
+            self._look()
+        return True
+
+    def _look(self, *, whole: bool = False) -> None:
+        """Look, and tell the page."""
         before = self.sampler.told
-        self.sampler.sample()
+        self.sampler.sample(whole=whole)
         self._late += 1
         if self._round % SLOW == 0 or self.sampler.told != before:
             self._look_around()
@@ -63,9 +72,20 @@ class CgroupsView(Picture):
             self._late, self._told, self._unseen = 0, self.sampler.told, 0
         else:
             self._unseen += 1
-        if any(event.kind == "ended" for event in self._newest(self.sampler.told - before)):
+        happened = any(event.kind not in OFTEN for event in self._newest(self.sampler.told - before))
+        if happened or time.monotonic() - self.drawn > OLD:
             self.refresh()
-        return True
+
+    def catch_up(self) -> None:
+        if not self.paused:
+            self._look(whole=True)
+            if time.monotonic() - self.drawn > DUE:
+                self.refresh()
+
+    def close(self) -> None:
+        if not self.closed:
+            ticker.post(self.sampler.close)  # not here: a round may be under way
+        super().close()
 
     def _look_around(self) -> None:
         for name, running in self._loads.items():
@@ -77,7 +97,7 @@ class CgroupsView(Picture):
     # --- what it shows -----------------------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
-        histories = self.sampler.histories.values()
+        histories = list(self.sampler.histories.values())
         return {
             "columns": ["at", *sampling.COLUMNS],
             "names": [history.name for history in histories],

@@ -31,14 +31,11 @@ def figure(sampler: "Sampler") -> Figure:
 
 
 def _row(row: Any, history: "sampling.History", sampler: "Sampler") -> None:
-    # Sampling goes on while this is drawn: a column may be a moment longer than the others.
-    whole = [history.at[:], *(column[:] for column in history.columns.values())]
-    count = min(map(len, whole))
-    stride = max(1, count // POINTS)
-    moments, *columns = [column[:count:stride].tolist() for column in whole]
-    last = whole[0][count - 1] if count else 0.0
-    at = [moment - last for moment in moments]
-    of = dict(zip(history.columns, columns, strict=True))
+    moments, columns = history.kept()  # sampling goes on while this is drawn
+    stride = max(1, len(moments) // POINTS)
+    last = moments[-1] if moments else 0.0
+    at = [moment - last for moment in moments[::stride]]
+    of = {name: column[::stride].tolist() for name, column in columns.items()}
     cpu, memory, pids, io, pressure = row
     cpu.set_ylabel(f"{history.name}\n{history.state.lower()}", size=8)
     cpu.plot(at, of["cpu"], color=BLUE, linewidth=1)

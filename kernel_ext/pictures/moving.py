@@ -30,7 +30,7 @@ class MovingPicture(Picture):
             self.refresh()
 
     def _next(self, number: int) -> None:
-        if number != self._round:
+        if number != self._round or self.closed:
             return
         begun = time.monotonic()
         kept_up = self.frame(self.look())

@@ -22,6 +22,7 @@ from IPython.display import display, publish_display_data
 from sandbox import SandboxError
 
 from ..card import Card, mistake
+from ..cells import cells
 from ..untrusted import visible
 from .ticker import ticker
 
@@ -31,10 +32,14 @@ if TYPE_CHECKING:
 JS = Path(__file__).parent / "js"
 #: So many frames may be on their way before the page has answered for the first of them.
 AHEAD = 3
-#: Seconds without a change after which the still picture is made anew.
+#: Seconds after a change in which others may follow, before the still picture is made anew.
 QUIET = 1.0
+#: A still picture takes this part of the time at most: the last one took so long, so the next one waits.
+SHARE = 0.1
 #: Seconds after which a page that does not answer is sent another frame, to see whether it is back.
 PROBE = 5.0
+#: Seconds without an answer after which a page is taken for gone, also while a cell runs, if it was heard during one before.
+GONE = 30.0
 
 
 class Picture(anywidget.AnyWidget):
@@ -43,6 +48,7 @@ class Picture(anywidget.AnyWidget):
     #: Its part of the page: a file in js/, without ".js"; with a style sheet of the same name where there is one.
     script: ClassVar[str]
     parts: ClassVar[tuple[str, ...]] = ()  # further files that go in front of it
+    closed = False
 
     title = traitlets.Unicode().tag(sync=True)
     data = traitlets.Dict().tag(sync=True)  # what is drawn, as JSON types
@@ -60,13 +66,14 @@ class Picture(anywidget.AnyWidget):
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
         self._place = f"sandbox-{os.urandom(8).hex()}"
-        self._shown = False
-        self._changes = 0  # how often the still picture was out of date
+        self._shown = self._stale = False  # stale: the still picture is out of date
+        self._drawing = threading.Lock()
+        self.drawn = self._took = 0.0  # when the still picture was made, and the seconds that this took
         self._frames = threading.Lock()
         self._sent = self._seen = 0  # frames, and those that a page has answered for
-        self._last = 0.0  # when the last frame went
+        self._last = self._answered = 0.0  # when the last frame went, and the last answer came
+        self._prompt = False  # an answer came while a cell ran: here they are not held back until its end
         self.on_msg(self._heard)
-        _cells.follow()
 
     # --- what a subclass says ----------------------------------------------------------------------------------------
 
@@ -89,6 +96,9 @@ class Picture(anywidget.AnyWidget):
         """
         raise NotImplementedError
 
+    def catch_up(self) -> None:
+        """Look once more, and `refresh` if something is different: a cell has ended. On the ticker's thread."""
+
     # --- to be seen --------------------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
@@ -102,26 +112,44 @@ class Picture(anywidget.AnyWidget):
         if getattr(get_ipython(), "kernel", None) is None:
             print(self)
             return
-        publish_display_data(self._still(), transient={"display_id": self._place})  # type: ignore[no-untyped-call]
+        self._publish(update=False)
         self._shown = True
+        cells.show(self)
         data, metadata = self._repr_mimebundle_() or ({}, {})
         display({**data, "text/plain": repr(self)}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
 
+    def close(self) -> None:
+        """End it: nothing of it moves any more, and no page shows it. What it showed stays as it is.
+
+        Called when its cell runs again, and by ipywidgets. A subclass stops here what it has begun.
+        """
+        if not self.closed:
+            self.closed, self._shown = True, False
+            cells.forget(self)
+            self.layout.close()  # a widget of its own, which ipywidgets leaves open
+        super().close()
+
     def refresh(self) -> None:
-        """Make the still picture anew, when nothing has changed for a moment."""
-        if self._shown:
-            self._changes += 1
-            number = self._changes
-            ticker.later(QUIET, lambda: self._redraw(number))
-
-    def _redraw(self, number: int) -> None:
-        """Do it, unless it is out of date again."""
-        if number == self._changes:
+        """Make the still picture anew: soon, but not all the time, and in any case before the cell that runs now has ended."""
+        if self._shown and not self._stale:
+            self._stale = True
+            rest = self.drawn + self._took / SHARE - time.monotonic()
             # Not in the ticker's thread: it takes as long as many frames. No daemon: who draws must not be torn off at exit.
-            threading.Thread(target=self._replace, name=f"still of {self.title}").start()
+            drawer = threading.Thread(target=self.redraw, name=f"still of {self.title}")
+            ticker.later(max(QUIET, rest), drawer.start)
 
-    def _replace(self) -> None:
-        publish_display_data(self._still(), transient={"display_id": self._place}, update=True)  # type: ignore[no-untyped-call]
+    def redraw(self) -> None:
+        """Do it now, unless that was done meanwhile."""
+        with self._drawing:
+            if self._stale and self._shown:
+                self._stale = False
+                self._publish(update=True)
+
+    def _publish(self, *, update: bool) -> None:
+        begun = time.monotonic()
+        publish_display_data(self._still(), transient={"display_id": self._place}, update=update)  # type: ignore[no-untyped-call]
+        self.drawn = time.monotonic()
+        self._took = self.drawn - begun
 
     def _still(self) -> dict[str, str]:
         drawn = io.BytesIO()
@@ -145,11 +173,13 @@ class Picture(anywidget.AnyWidget):
     def frame(self, content: dict[str, Any]) -> bool:
         """Send the page the next frame of something that moves; False: it was left out, for the page does not keep up.
 
-        While a cell runs, Jupyter may hold the page's answers back until its end. So then they are not waited for.
+        While a cell runs, an older Jupyter holds the page's answers back until its end. So then they are not waited for,
+        unless one came in such a time and none since.
         """
         with self._frames:
             now = time.monotonic()
-            if self._sent - self._seen >= AHEAD and not _cells.running and now - self._last < PROBE:
+            held_back = cells.running and not (self._prompt and now - self._answered > GONE)
+            if self._sent - self._seen >= AHEAD and not held_back and now - self._last < PROBE:
                 return False
             self._sent, self._last = self._sent + 1, now
             number = self._sent
@@ -163,6 +193,8 @@ class Picture(anywidget.AnyWidget):
         if message.get("do") == "seen":
             with self._frames:
                 self._seen = self._sent  # of several pages one that keeps up is enough
+                self._answered = time.monotonic()
+                self._prompt = self._prompt or cells.running
             return
         ticker.post(lambda: self._obey(message))
 
@@ -176,28 +208,3 @@ class Picture(anywidget.AnyWidget):
         except Exception as error:  # or the page would wait for its answer for ever
             self.notice = str(Card.of(mistake(error)))
         self.send({"do": "done", "number": message.get("number"), "said": said, "notice": self.notice})
-
-
-class _Cells:
-    """Whether a cell is being executed right now, known from the first picture on."""
-
-    def __init__(self) -> None:
-        self.running = False
-        self._followed = False
-
-    def follow(self) -> None:
-        """Begin to know it. Whoever makes the first picture is in a cell."""
-        shell = get_ipython()
-        if shell is not None and not self._followed:
-            self._followed = self.running = True
-            shell.events.register("pre_run_cell", self._begun)
-            shell.events.register("post_run_cell", self._ended)
-
-    def _begun(self, info: object) -> None:
-        self.running = True
-
-    def _ended(self, result: object) -> None:
-        self.running = False
-
-
-_cells = _Cells()

@@ -38,6 +38,12 @@ class Ticker:
                 self._thread.start()
             self._news.notify()
 
+    def flush(self, seconds: float) -> bool:
+        """Wait until all that is due by now is done, for so many seconds at most; returns whether it is."""
+        done = threading.Event()
+        self.post(done.set)
+        return done.wait(seconds)
+
     def every(self, seconds: float, task: Callable[[], bool]) -> None:
         """Have it done again and again, until it returns False. Who is late does not catch up: frames are left out."""
 

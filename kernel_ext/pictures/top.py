@@ -34,13 +34,18 @@ class TopView(Picture):
         ticker.every(self.delay, self._tick)
 
     def _tick(self) -> bool:
-        if not self.paused:
-            names = [row.name for row in self.rows]
-            self._look()
-            if names != [row.name for row in self.rows]:
-                self.refresh()
-        self._going = not self.paused
+        self._going = not (self.paused or self.closed)
+        # An empty frame asks whether a page still looks: the table itself has to be in `data`, for one that opens later.
+        if self._going and self.frame({}):
+            self.catch_up()
         return self._going
+
+    def catch_up(self) -> None:
+        names = [row.name for row in self.rows]
+        if not self.paused:
+            self._look()
+        if names != [row.name for row in self.rows]:
+            self.refresh()
 
     def _look(self) -> None:
         self.rows = self._top.sample(self.home, self.order, self.reverse)

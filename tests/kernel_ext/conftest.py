@@ -46,6 +46,7 @@ class Kernel:
     """A kernel in a process of its own."""
 
     def __init__(self, folder: Path) -> None:
+        self.updates: list[str] = []  # the texts of outputs that were changed, by whichever cell or thread
         from jupyter_client.manager import KernelManager
 
         self.manager = KernelManager(kernel_name="python3", kernel_spec_manager=native_only())
@@ -56,15 +57,23 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
 
-    def run(self, code: str, timeout: float = 60, on_message: Callable[[dict[str, Any]], None] = lambda message: None) -> Ran:
-        """Execute a cell. Fails when it takes longer than `timeout` seconds."""
+    def run(
+        self,
+        code: str,
+        timeout: float = 60,
+        on_message: Callable[[dict[str, Any]], None] = lambda message: None,
+        cell: str = "",
+    ) -> Ran:
+        """Execute a cell, which has the identity `cell`. Fails when it takes longer than `timeout` seconds."""
         ran, begun = Ran(), time.monotonic()
-        identity = self.client.execute(code)
+        identity = self._execute(code, cell)
         while time.monotonic() - begun < timeout:
             try:
                 message = self.client.get_iopub_msg(timeout=1)
             except queue.Empty:
                 continue
+            if message["msg_type"] == "update_display_data":
+                self.updates.append(message["content"]["data"]["text/plain"])
             if message["parent_header"].get("msg_id") != identity:
                 continue
             ran.messages.append((time.monotonic() - begun, message))
@@ -73,6 +82,14 @@ class Kernel:
                 ran.status = self._reply(identity)["content"]["status"]
                 return ran
         pytest.fail(f"the cell still runs after {timeout} s: {code!r}; so far: {ran}")
+
+    def _execute(self, code: str, cell: str) -> str:
+        if not cell:
+            return str(self.client.execute(code))
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+        message = self.client.session.msg("execute_request", content, metadata={"cellId": cell})
+        self.client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
 
     def value(self, expression: str) -> str:
         """What repr() says of an expression in the kernel."""

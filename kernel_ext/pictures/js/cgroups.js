@@ -120,8 +120,20 @@ function render({ model, el }) {
         made.pending = false;
         label_.classList.remove("sandbox-pending");
       };
+      const let_go = () => made.held && ((made.held = false), set(+field.value));
       slider.addEventListener("input", () => ((made.held = true), (field.value = scale.value(slider.value / 1000))));
-      slider.addEventListener("change", () => ((made.held = false), set(+field.value)));
+      slider.addEventListener("change", let_go);
+      slider.addEventListener("keydown", (event) => {
+        const way = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+        if (!way) return;
+        event.preventDefault(); // the browser's step may be less than the limit's own: then rounding would take it back
+        const old = field.value ? +field.value : scale.value(slider.value / 1000);
+        const near = scale.value(scale.place(old) + way / 1000);
+        made.held = true;
+        field.value = Math.max(scale.least, +((near - old) * way > 0 ? near : old + way * scale.step).toFixed(2));
+        slider.value = Math.round(1000 * scale.place(+field.value));
+      });
+      for (const end of ["keyup", "blur"]) slider.addEventListener(end, let_go);
       field.addEventListener("change", () => field.value && set(+field.value));
       const made = { root: label_, pending: false, held: false, show(value) {
         if (made.pending || made.held || document.activeElement === field || value === null || value === undefined) return;
@@ -135,7 +147,7 @@ function render({ model, el }) {
     const even = { least: 0.01, step: 0.01, value: (x) => Math.max(0.05, Math.round(x * cpus * 20) / 20), place: (v) => v / cpus };
     const knobs = {
       cpu_limit: knob("cpus", "CPU", "CPUs", (v) => v, even),
-      memory_limit: knob("memory", "memory", "MiB", (v) => Math.round(v * MIB), growing(6, 4096, 1)),
+      memory_limit: knob("memory", "memory", "MiB", (v) => `${v}m`, growing(6, 4096, 1)),
       pids_limit: knob("pids", "processes", "", (v) => Math.round(v), growing(1, 4096, 1)),
     };
     const freeze = h("button", { type: "button", onclick: () => act({ do: "freeze", name, on: data().states[name] !== "FROZEN" }) }, "❄ freeze");

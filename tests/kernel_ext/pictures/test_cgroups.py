@@ -12,6 +12,8 @@ import sandbox
 pytest.importorskip("anywidget", reason="needs anywidget: pip install '.[lab]'")
 
 from kernel_ext.pictures.cgroups import CgroupsView
+from kernel_ext.pictures.picture import AHEAD
+from kernel_ext.pictures.ticker import ticker
 from kernel_ext.pictures.top import TopView
 from sandbox.launcher.ledger import directories
 from sandbox.primitives import cgroups
@@ -97,6 +99,14 @@ def test_the_page_turns_limits_freezes_and_makes_load(view: CgroupsView, sent: l
     assert view.data["loads"] == {}
 
 
+def test_a_load_that_can_not_begin_is_told_in_the_picture(view: CgroupsView, sent: list[Any], box: sandbox.Container) -> None:
+    box.freeze()
+    said = answer(view, sent, do="load", name="box", kind="cpu", amount=5)
+    assert said["notice"].startswith("the container 'box' is frozen\n  → ")
+    assert view.data["loads"] == {}
+    box.unfreeze()
+
+
 def test_what_can_not_be_done_is_told_in_the_picture(view: CgroupsView, sent: list[Any]) -> None:
     assert "6m" in answer(view, sent, do="limit", name="box", limit="memory", value=1)["notice"]
     assert "not shown here" in answer(view, sent, do="freeze", name="../etc", on=True)["notice"]
@@ -132,7 +142,13 @@ def test_the_still_and_the_text_say_the_same(view: CgroupsView, box: sandbox.Con
     assert view.summary() == "box has ended."
 
 
-def test_the_table_of_lxc_top_is_renewed_and_sorted(box: sandbox.Container) -> None:
+def answered(self: TopView, content: Any, buffers: Any = None) -> None:
+    """A page that takes each frame."""
+    self._heard(self, {"do": "seen"}, [])
+
+
+def test_the_table_of_lxc_top_is_renewed_and_sorted(box: sandbox.Container, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TopView, "send", answered)
     view = TopView(box.home, "n", False, 0.1)
     assert view.data["lines"][0].startswith("box")
     assert str(view).splitlines()[0].startswith("Container")
@@ -142,3 +158,17 @@ def test_the_table_of_lxc_top_is_renewed_and_sorted(box: sandbox.Container) -> N
     until(lambda: view.data["lines"][0].startswith("TOTAL 0 of 0"), "its end should be seen")
     view.heard({"do": "pause", "on": True})
     assert view.data["paused"] is True
+    view.close()
+
+
+def test_the_table_is_not_renewed_for_nobody_but_when_a_cell_ends(box: sandbox.Container) -> None:
+    view = TopView(box.home, "n", False, 0.05)
+    until(lambda: view._sent == AHEAD and not view.frame({}), "the last frame that nobody answers should go")
+    box.kill()
+    ticks: list[bool] = []
+    ticker.every(0.05, lambda: ticks.append(True) or len(ticks) < 5)  # type: ignore[func-returns-value]
+    until(lambda: len(ticks) == 5, "some rounds should be over")
+    assert view.data["lines"][0].startswith("box")
+    view.catch_up()
+    assert view.data["lines"][0].startswith("TOTAL 0 of 0")
+    view.close()

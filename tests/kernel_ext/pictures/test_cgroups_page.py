@@ -90,6 +90,31 @@ def test_a_slider_and_its_number_turn_the_limit_in_the_kernel(plots: Any) -> Non
     field.press("Enter")
     until(lambda: "6m" in plots.locator(".sandbox-notice").inner_text(), "too little should be refused in the picture")
     assert usage().memory_limit == 48 << 20
+    field.fill("-5")
+    field.press("Enter")
+    until(lambda: "'-5m'" in plots.locator(".sandbox-notice").inner_text(), "the notice should say what was typed")
+    field.fill("64")
+    field.press("Enter")
+    until(lambda: usage().memory_limit == 64 << 20, "the number should be the kernel's limit")
+
+
+def test_each_press_of_an_arrow_key_turns_a_limit_a_little(plots: Any) -> None:
+    for limit, begin, column in (("memory", 48, "memory_limit"), ("pids", 20, "pids_limit"), ("cpus", 0.5, "cpu_limit")):
+
+        def now(column: str = column) -> float:
+            return float(getattr(usage(), column))
+
+        field, slider = (plots.locator(f"[data-limit={limit}] input[type={kind}]") for kind in ("number", "range"))
+        before = now()
+        field.fill(str(begin))
+        field.press("Enter")
+        until(lambda before=before, now=now: now() != before, "the number should be the kernel's limit")
+        before = now()
+        slider.press("ArrowRight")
+        until(lambda before=before, now=now: now() > before, "it should be more")
+        before = now()
+        slider.press("ArrowLeft")
+        until(lambda before=before, now=now: now() < before, "it should be less")
 
 
 def test_a_load_button_makes_the_cpu_busy_and_its_stop_ends_that(plots: Any) -> None:

@@ -1,6 +1,8 @@
 """What all pictures have in common, without a browser."""
 
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ pytest.importorskip("matplotlib", reason="needs matplotlib: pip install '.[lab]'
 
 from matplotlib.figure import Figure
 
+from kernel_ext.cells import cells
 from kernel_ext.pictures import picture
 from kernel_ext.pictures.picture import AHEAD, JS, Picture
 from kernel_ext.pictures.ticker import Ticker
@@ -50,6 +53,18 @@ def test_the_page_gets_one_text_with_what_all_share_in_front() -> None:
     assert (JS / "shared.css").read_text() in Sample._css
 
 
+SHEETS = sorted(sheet for sheet in JS.glob("*.css") if sheet.stem != "shared")
+
+
+@pytest.mark.parametrize("sheet", SHEETS, ids=[sheet.stem for sheet in SHEETS])
+def test_a_rule_of_one_picture_can_not_change_another_one(sheet: Path) -> None:
+    text = re.sub(r"/\*.*?\*/", "", sheet.read_text(), flags=re.DOTALL)
+    selectors = [one.strip() for rule in re.findall(r"([^{}]+)\{", text) if "@" not in rule for one in rule.split(",")]
+    assert len(selectors) > 10
+    # begin() in shared.js gives each picture a class of its name, and all pictures of a page share their sheets.
+    assert [one for one in selectors if not re.match(rf"\.sandbox-{sheet.stem}\b", one)] == []
+
+
 def test_the_still_is_text_for_a_browser_whatever_is_in_it() -> None:
     still = Sample()._still()
     assert 'alt="a &lt;sample&gt;: a &quot;summary&quot;"' in still["text/html"]
@@ -73,8 +88,19 @@ def test_a_page_that_does_not_answer_is_sent_no_more_than_a_few_frames(monkeypat
 
 def test_while_a_cell_runs_the_answers_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     sample = Sample()
-    monkeypatch.setattr(picture._cells, "running", True)
+    monkeypatch.setattr(cells, "running", True)
     assert all(sample.frame({}) for _ in range(3 * AHEAD))
+
+
+def test_a_page_that_answered_during_a_cell_and_is_gone_gets_no_more_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = Sample()
+    monkeypatch.setattr(cells, "running", True)
+    sample._heard(sample, {"do": "seen"}, [])
+    assert all(sample.frame({}) for _ in range(3 * AHEAD))  # it may be slow
+    monkeypatch.setattr(picture, "GONE", 0.0)
+    assert not sample.frame({})
+    sample._heard(sample, {"do": "seen"}, [])  # it is back
+    assert sample.frame({})
 
 
 def test_what_a_page_asks_for_is_done_by_the_ticker_and_answered() -> None:
