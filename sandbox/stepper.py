@@ -29,7 +29,6 @@ from .starting import How, Kept, place, request
 from .step import Step
 from .trace import Call
 
-
 #: Bytes of a program's output that are kept together for whoever comes later.
 TAIL = 20_000
 
@@ -70,8 +69,9 @@ class _Job(Job):
         raise self.failure or LauncherLost("it ended before its program began", condition=self.result().reason, cure="reset")
 
 
-def _is_done(stage: Stage) -> WrongState:
-    return WrongState(f"{stage.name} is done already", cure="reset, to begin again")
+def _refuse_done(stage: Stage) -> None:
+    if stage.state == DONE:
+        raise WrongState(f"{stage.name} is done already", cure="reset, to begin again")
 
 
 class Stepper:
@@ -95,8 +95,10 @@ class Stepper:
         self.stages = order(Plan.from_json(self._message["plan"]))
         self._facts: Facts = {}
         self.result, self._kept = None, Kept()
-        #: How many bytes its program has written so far, and the last of them, both streams as they came.
-        self.output = (0, b"")
+        self.output = (
+            0,
+            b"",
+        )  # how many bytes its program has written so far, and the last of them, both streams as they came
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -171,8 +173,7 @@ class Stepper:
         Raises WrongState: it is done already.
         """
         goal = self.stage(which)
-        if goal.state == DONE:
-            raise _is_done(goal)
+        _refuse_done(goal)
         while (stage := self.upcoming) and stage in takewhile(lambda each: each is not goal, self.stages):
             self._refuse_old(goal)
             self._make(stage)
@@ -196,8 +197,7 @@ class Stepper:
         stage, goal = self.stage(which), self.stage(before)
         with self._lock:
             self._may_change(stage)
-            if goal.state == DONE:
-                raise _is_done(goal)
+            _refuse_done(goal)
             if stage is not goal:
                 self.stages.remove(stage)
                 self.stages.insert(self.stages.index(goal), stage)
@@ -208,11 +208,14 @@ class Stepper:
 
         What keeps it from waiting (Interrupt) leaves the program running, until `reset`.
         """
+        last = self.stages[-1]
         while (stage := self.upcoming) is not None:
+            self._refuse_old(last)
             self._make(stage)
             if stage.error:
                 raise stage.error
         while self.result is None:
+            self._refuse_old(last)
             self.poll(0.2)
         return self.result
 
@@ -263,8 +266,7 @@ class Stepper:
     # --- how it is done ----------------------------------------------------------------------------------------------
 
     def _may_change(self, stage: Stage) -> None:
-        if stage.state == DONE:
-            raise _is_done(stage)
+        _refuse_done(stage)
         if stage.name in ESSENTIAL:
             raise InvalidOption(f"without {stage.name} in its place there is nothing left to run", cure="choose another step")
         if "user" not in self.spec.namespaces:
