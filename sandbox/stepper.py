@@ -69,11 +69,6 @@ class _Job(Job):
         raise self.failure or LauncherLost("it ended before its program began", condition=self.result().reason, cure="reset")
 
 
-def _refuse_done(stage: Stage) -> None:
-    if stage.state == DONE:
-        raise WrongState(f"{stage.name} is done already", cure="reset, to begin again")
-
-
 class Stepper:
     """A container that is made step by step. Nothing waits for it, and nothing of it is left after `reset`.
 
@@ -173,7 +168,7 @@ class Stepper:
         Raises WrongState: it is done already.
         """
         goal = self.stage(which)
-        _refuse_done(goal)
+        goal.refuse_done()
         while (stage := self.upcoming) and stage in takewhile(lambda each: each is not goal, self.stages):
             self._refuse_old(goal)
             self._make(stage)
@@ -197,7 +192,7 @@ class Stepper:
         stage, goal = self.stage(which), self.stage(before)
         with self._lock:
             self._may_change(stage)
-            _refuse_done(goal)
+            goal.refuse_done()
             if stage is not goal:
                 self.stages.remove(stage)
                 self.stages.insert(self.stages.index(goal), stage)
@@ -266,7 +261,7 @@ class Stepper:
     # --- how it is done ----------------------------------------------------------------------------------------------
 
     def _may_change(self, stage: Stage) -> None:
-        _refuse_done(stage)
+        stage.refuse_done()
         if stage.name in ESSENTIAL:
             raise InvalidOption(f"without {stage.name} in its place there is nothing left to run", cure="choose another step")
         if "user" not in self.spec.namespaces:
