@@ -83,7 +83,10 @@ def test_each_step_shows_what_it_changed(home: Path) -> None:
         assert "uid_map: (empty) → 0→" in changes(stepper, "MapIds")
         assert "cgroup namespace" in changes(stepper, "UnshareCgroupNamespace")
         assert "overlay" in changes(stepper, "MountOverlay")
-        assert "root directory: inode" in changes(stepper, "PivotRoot")
+        turned = changes(stepper, "PivotRoot")
+        assert "root directory: inode" in turned
+        assert re.search("~ mount: /.+/proc → /proc  proc ", turned)
+        assert not re.search("[+] mount: /proc ", turned)
         assert "no_new_privs: 0 → 1" in changes(stepper, "SetNoNewPrivileges")
         assert "seccomp: off → filter" in changes(stepper, "InstallSeccomp")
 
