@@ -93,6 +93,11 @@ def test_to_run_to_a_step_that_is_done_does_nothing(book: Lab, picture: Any) -> 
         until(lambda made=made: marked(picture, "done") == made, "n should make a step")
     rows = picture.locator(".sandbox-step").evaluate_all("steps => steps.map(step => step.offsetTop)")
     assert rows == sorted(set(rows))  # each has a row of its own
+    mounts = picture.locator(".sandbox-step", has_text="MountFilesystem")
+    book.page.set_viewport_size({"width": 800, "height": 800})  # narrow: names are cut, and each still shows where it mounts
+    assert all("/" in title for title in mounts.evaluate_all("steps => steps.map(step => step.title)"))
+    assert min(mounts.locator(".sandbox-about").evaluate_all("about => about.map(each => each.clientWidth)")) > 0
+    book.page.set_viewport_size({"width": 1100, "height": 900})
     keyboard.press("ArrowUp")
     assert picture.get_by_role("button", name="run to here").is_disabled()
     keyboard.press("Enter")
