@@ -96,12 +96,29 @@ def _refuse_contradictions(asked: Asked, image: bool) -> None:
         if asked.inside is not None and is_given:
             raise InvalidOption(f"--in and {other} exclude each other", condition=f"{asked.inside} runs already")
     if asked.step:
-        others = {"--in": asked.inside is not None, "--bg": asked.detach, "--keep": asked.keep, "--plan": asked.plan,
-                  "--trace": asked.trace, "--calls": asked.calls, "--without": bool(asked.without),
-                  "--stdin": asked.stdin is not None, "--check": asked.check}  # fmt: skip
-        for other, is_given in others.items():
+        shows, waits = "the step debugger shows that itself", "the step debugger waits for whoever steps"
+        reasons = {
+            "--in": (asked.inside is not None, "the step debugger makes a container, and that one is made already", ""),
+            "--bg": (asked.detach, waits, "its picture needs no running cell"),
+            "--keep": (asked.keep, "reset undoes all that was made", "leave --step out to keep it"),
+            "--plan": (asked.plan, shows, "print(stepper) is the plan"),
+            "--trace": (asked.trace, shows, "print(stepper.run().trace)"),
+            "--calls": (asked.calls, shows, "print(stepper.run().trace)"),
+            "--without": (
+                bool(asked.without),
+                "there it is chosen while one steps",
+                f's.skip("{"".join(asked.without[:1])}")',
+            ),
+            "--stdin": (
+                asked.stdin is not None,
+                "a program that is stepped to reads nothing",
+                "write its input into the script",
+            ),
+            "--check": (asked.check, "the cell ends before the program begins", "look at stepper.run().exit_code"),
+        }
+        for other, (is_given, why, cure) in reasons.items():
             if is_given:
-                raise InvalidOption(f"--step and {other} exclude each other", condition="the step debugger shows and does all")
+                raise InvalidOption(f"--step and {other} exclude each other", condition=why, cure=cure)
     if asked.detach:
         for name, is_given in (("--stdin", asked.stdin is not None), ("--check", asked.check)):
             if is_given:

@@ -96,9 +96,11 @@ class Session:
 
     def _step(self, asked: "Asked", script: str) -> object:
         """The step debugger. The one of an earlier run of the same cell is undone."""
-        if earlier := self.steppers.pop(self.cell, None):
+        # Who runs notebooks without a page (nbclient) tells no cell: then it is known by what it asks for.
+        cell = self.cell or asked.options.get("name") or f"{asked.image} {asked.options}\n{script}"
+        if earlier := self.steppers.pop(cell, None):
             earlier.reset()
-        self.steppers[self.cell] = stepper = sandbox.Stepper(asked.image, script, **asked.options)
+        self.steppers[cell] = stepper = sandbox.Stepper(asked.image, script, **asked.options)
         self._keep(asked, stepper)
         return stepper
 

@@ -43,6 +43,8 @@ class Job:
     It reads `stdin` and then the end of the file; with `interactive`, or on a terminal, what `write` and `feed` give it.
     """
 
+    again = "start it again"  #: what helps when it was never made
+
     def __init__(
         self, home: Home, request: dict[str, Any], spec: Spec, *, stdin: bytes | None = None, interactive: bool = False
     ) -> None:
@@ -231,7 +233,7 @@ class Job:
         self._poll.unregister(self._wire)
         self._wire.close()
         if not self.pid:
-            self.failure = LauncherLost("the launcher was killed while it started the container", cure="start it again")
+            self.failure = LauncherLost("the launcher was killed while it started the container", cure=self.again)
             self._ended = {"exit_code": 125, "reason": "", "trace": []}
             return
         again = {"do": "attach", "tty": self.tty} if self.console >= 0 else {"do": "wait"}

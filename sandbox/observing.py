@@ -13,8 +13,9 @@ from .errors import plain
 from .linux import files
 from .primitives import capabilities, namespaces, network
 
-#: What is true, by what it is about. Of a set the words are compared and told together; of a tuple the lines, each for itself.
-Fact = str | frozenset[str] | tuple[str, ...]
+#: What is true, by what it is about. Of a set the words are compared and told together; of a tuple the lines, each for itself;
+#: of a dict the lines, too, and what a line is about is its value: so it is seen that one line took the place of another.
+Fact = str | frozenset[str] | tuple[str, ...] | dict[str, str]
 Facts = dict[str, Fact]
 
 #: The limits that are shown of a control group, as v1 and v2 call their files.
@@ -64,10 +65,21 @@ def difference(before: Facts, after: Facts) -> list[Change]:
             changes.append(Change(what, old, new))
             continue
         gone, come = [each for each in old if each not in new], [each for each in new if each not in old]
-        lines = isinstance(old or new, tuple)
+        if isinstance(old, dict) and isinstance(new, dict):
+            now = {new[line]: line for line in come}
+            moved = {line: now[old[line]] for line in gone if old[line] in now}
+            changes += [Change(what, _without_the_same(line, later), later) for line, later in moved.items()]
+            gone, come = [line for line in gone if line not in moved], [line for line in come if line not in moved.values()]
+        lines = isinstance(old or new, (tuple, dict))
         changes += [Change(what, text, "") for text in (gone if lines else _told(gone))]
         changes += [Change(what, "", text) for text in (come if lines else _told(come))]
     return changes
+
+
+def _without_the_same(before: str, after: str) -> str:
+    """Of what has moved only where it was: "place  what" is told twice only if the what is different, too."""
+    place, _, what = before.partition("  ")
+    return place if after.partition("  ")[2] == what else before
 
 
 def _told(words: list[str]) -> list[str]:
@@ -124,13 +136,15 @@ def _confinement(pid: int) -> Iterator[tuple[str, Fact]]:
 
 
 def _mounts(pid: int) -> Iterator[tuple[str, Fact]]:
-    shown, shared = {}, 0
+    shown, shared = dict[str, tuple[str, str]](), 0
     for mount in files.mountinfo(pid):  # of several at one place, the last is seen
         shared += any(word.startswith("shared:") for word in mount.propagation)
         part = f"[{mount.root}]" if mount.root != "/" else ""
-        shown[mount.mount_point] = f"{mount.fstype} {mount.source}{part} {','.join(mount.options)}"
+        what = f"{mount.fstype} {mount.source}{part}"
+        # The number stays with a mount wherever it goes; a number that is free is given again, so it is not enough.
+        shown[mount.mount_point] = f"{what} {','.join(mount.options)}", f"{mount.line.partition(' ')[0]} {what}"
     yield "mounts that others see (shared)", str(shared)
-    yield "mount", tuple(plain(f"{point}  {what}") for point, what in shown.items())
+    yield "mount", {plain(f"{point}  {what}"): which for point, (what, which) in shown.items()}
 
 
 def _places(pid: int) -> Iterator[tuple[str, Fact]]:

@@ -1,8 +1,9 @@
 """The steps of a plan on their way: in which order, how far, and what came of each."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from .errors import SandboxError
+from .errors import SandboxError, WrongState
 from .lanes import Plan
 from .observing import Change
 from .step import Lane, Step
@@ -42,6 +43,15 @@ class Stage:
     def purpose(self) -> str:
         """What it is for, in a sentence."""
         return (self.step.__doc__ or "").split("\n", 1)[0]
+
+    def refuse_done(self) -> None:
+        """Raises WrongState: it is done already."""
+        if self.state == DONE:
+            raise WrongState(f"{self.name} is done already", cure="reset, to begin again")
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows where a cell ends with one: what print() does."""
+        printer.text(str(self))
 
     def __str__(self) -> str:
         lines = [f"{self.number:2}  {self.step}", f"    {self.purpose}  [{self.lane}, {self.step.man}]"]

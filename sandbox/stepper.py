@@ -11,11 +11,13 @@ s.reset()                everything is undone, and it begins again
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import takewhile
+from signal import SIGKILL
 from types import TracebackType
 from typing import Any, Self
 
 from . import observing
-from .errors import InvalidOption, LauncherLost, WrongState, from_json
+from .errors import InvalidOption, LauncherLost, SandboxError, WrongState, from_json
 from .job import Job, Result
 from .lanes import ESSENTIAL, Plan
 from .launcher import client, protocol
@@ -27,9 +29,14 @@ from .starting import How, Kept, place, request
 from .step import Step
 from .trace import Call
 
+#: Bytes of a program's output that are kept together for whoever comes later.
+TAIL = 20_000
+
 
 class _Job(Job):
     """A job that also hears of steps."""
+
+    again = "reset, to begin again"
 
     def __init__(self, *words: Any, **named: Any) -> None:
         self.stepped: list[dict[str, Any]] = []
@@ -75,7 +82,6 @@ class Stepper:
         self.followers: list[Callable[[], object]] = []  # called after each change
         self.stages: list[Stage] = []
         self.result: Result | None = None
-        self._kept = Kept()
         self._begin()
 
     def _begin(self) -> None:
@@ -84,6 +90,10 @@ class Stepper:
         self.stages = order(Plan.from_json(self._message["plan"]))
         self._facts: Facts = {}
         self.result, self._kept = None, Kept()
+        self.output = (
+            0,
+            b"",
+        )  # how many bytes its program has written so far, and the last of them, both streams as they came
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -153,10 +163,14 @@ class Stepper:
         return stage
 
     def to(self, which: str | int) -> Stage:
-        """Make all steps before this one; it is returned, or the one that was refused on the way."""
+        """Make all steps before this one; it is returned, or the one that was refused on the way.
+
+        Raises WrongState: it is done already.
+        """
         goal = self.stage(which)
-        while (stage := self.upcoming) not in (goal, None):
-            assert stage
+        goal.refuse_done()
+        while (stage := self.upcoming) and stage in takewhile(lambda each: each is not goal, self.stages):
+            self._refuse_old(goal)
             self._make(stage)
             if stage.error:
                 return stage
@@ -178,8 +192,7 @@ class Stepper:
         stage, goal = self.stage(which), self.stage(before)
         with self._lock:
             self._may_change(stage)
-            if goal.state == DONE:
-                raise WrongState(f"{goal.name} is done already", cure="reset, to begin again")
+            goal.refuse_done()
             if stage is not goal:
                 self.stages.remove(stage)
                 self.stages.insert(self.stages.index(goal), stage)
@@ -190,29 +203,47 @@ class Stepper:
 
         What keeps it from waiting (Interrupt) leaves the program running, until `reset`.
         """
+        last = self.stages[-1]
         while (stage := self.upcoming) is not None:
+            self._refuse_old(last)
             self._make(stage)
             if stage.error:
                 raise stage.error
         while self.result is None:
+            self._refuse_old(last)
             self.poll(0.2)
         return self.result
 
     def poll(self, seconds: float = 0.0) -> list[tuple[str, bytes]]:
-        """What its program wrote within that time, once it runs. When that has ended, `result` is there."""
-        with self._lock:
+        """What its program wrote within that time, once it runs. When that has ended, `result` is there.
+
+        Each piece comes to one who asks, and all of them into `output`. Who gives no time waits for nobody who has it.
+        """
+        if not self._lock.acquire(blocking=seconds > 0):
+            return []
+        try:
             if self._job is None or self.result:
                 return []
             pieces, self._job.pieces = self._job.pieces, []
             pieces += self._job.poll(0.0 if pieces else seconds)
             for stream, data in pieces:
                 self._kept.add(stream, data)
+                self.output = (self.output[0] + len(data), (self.output[1] + data)[-TAIL:])
             if self._job.done and self.upcoming is None:
                 self.result = self._job.result(*self._kept.streams())
+        finally:
+            self._lock.release()
         return pieces
+
+    def kill(self) -> None:
+        """End what there is of it, from whatever thread: a step that does not come back (stopped, frozen) is given up."""
+        if (job := self._job) and not job.done:  # without the lock: whoever waits for that step has it
+            with suppress(SandboxError):
+                job.signal(SIGKILL)
 
     def reset(self) -> None:
         """Undo everything that was made so far, and begin again. The ledger is empty of it when this returns."""
+        self.kill()
         with self._lock:
             if self._job:
                 self._job.abandon()
@@ -230,8 +261,7 @@ class Stepper:
     # --- how it is done ----------------------------------------------------------------------------------------------
 
     def _may_change(self, stage: Stage) -> None:
-        if stage.state == DONE:
-            raise WrongState(f"{stage.name} is done already", cure="reset, to begin again")
+        stage.refuse_done()
         if stage.name in ESSENTIAL:
             raise InvalidOption(f"without {stage.name} in its place there is nothing left to run", cure="choose another step")
         if "user" not in self.spec.namespaces:
@@ -245,9 +275,14 @@ class Stepper:
         for follower in self.followers:
             follower()
 
+    def _refuse_old(self, stage: Stage) -> None:
+        if stage not in self.stages:
+            raise WrongState("it was reset meanwhile", cure="begin again")
+
     def _make(self, stage: Stage) -> None:
         """Make one step, and look at what it changed."""
         with self._lock:
+            self._refuse_old(stage)
             if stage.state != DONE:  # somebody else was quicker
                 self._ask(stage)
         self._tell()

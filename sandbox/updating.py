@@ -14,7 +14,7 @@ from . import options
 from .columns import amount
 from .errors import InvalidOption, KernelRefused, NotPossibleHere, WrongState
 from .launcher import client
-from .launcher.ledger import Entry, Ledger, directories, is_alive
+from .launcher.ledger import Entry, Ledger, directories, is_alive, refuse_half_made
 from .linux.syscalls import SyscallError
 from .lxc_config import Config
 from .primitives import cgroups
@@ -35,7 +35,7 @@ def update(home: Home, name: str, limits: Mapping[str, Any]) -> Resources:
         InvalidOption: none is given, or one that is no limit, or a value makes no sense.
         NotPossibleHere: a limit that this machine can't set, or that the container has not joined.
         KernelRefused: the kernel said no (v1: less memory than is used and can't be taken back).
-        NotFound, WrongState: there is no such container, or it ended just now.
+        NotFound, WrongState: there is no such container, it ended just now, or it is being made step by step.
     """
     if strange := [name for name in limits if name not in LIMITS]:
         raise InvalidOption(f"{strange[0]!r} is no limit that can be turned", cure=f"there are: {', '.join(LIMITS)}")
@@ -44,6 +44,7 @@ def update(home: Home, name: str, limits: Mapping[str, Any]) -> Resources:
         raise InvalidOption("no limit is given", cure=f"there are: {', '.join(LIMITS)}")
     kept, resources = os.path.isdir(home.folder(name)), Resources()
     with home.lock(name) if kept else nullcontext():
+        refuse_half_made(Ledger(home.ledger).entry(name))
         if _runs(home, name):
             with _alone(home, name):
                 resources = _turn(home, name, wanted)

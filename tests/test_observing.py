@@ -67,6 +67,17 @@ def test_values_words_and_lines_are_compared_each_in_its_way() -> None:
     ]
 
 
+def test_what_took_the_place_of_a_line_is_told_with_it() -> None:
+    before = {"mount": {"/new/proc  proc rw": "7", "/etc  ext4 rw": "8", "/old  ext4 rw": "9", "/same  tmpfs rw": "10"}}
+    after = {"mount": {"/proc  proc rw": "7", "/etc  ext4 ro": "8", "/come  tmpfs rw": "11", "/same  tmpfs rw": "12"}}
+    assert observing.difference(before, after) == [
+        Change("mount", "/new/proc", "/proc  proc rw"),
+        Change("mount", "/etc  ext4 rw", "/etc  ext4 ro"),
+        Change("mount", "/old  ext4 rw", ""),
+        Change("mount", "", "/come  tmpfs rw"),
+    ]
+
+
 def test_a_change_shows_what_it_is() -> None:
     assert str(Change("hostname", "vm", "box")) == "~ hostname: vm → box"
     assert str(Change("mount", "", "/proc")) == "+ mount: /proc"

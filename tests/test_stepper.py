@@ -14,10 +14,10 @@ import pytest
 
 import sandbox
 from sandbox import InvalidOption, KernelRefused, NotFound, SandboxError, Stepper
-from sandbox.errors import AlreadyExists, LauncherLost, WrongState
+from sandbox.errors import AlreadyExists, WrongState
 from sandbox.home import home as open_home
 from sandbox.launcher import client
-from sandbox.stages import FAILED, PENDING, SKIPPED, order
+from sandbox.stages import DONE, FAILED, PENDING, SKIPPED, order
 from tests.conftest import REPOSITORY, as_nobody
 from tests.shell import until
 
@@ -83,7 +83,10 @@ def test_each_step_shows_what_it_changed(home: Path) -> None:
         assert "uid_map: (empty) → 0→" in changes(stepper, "MapIds")
         assert "cgroup namespace" in changes(stepper, "UnshareCgroupNamespace")
         assert "overlay" in changes(stepper, "MountOverlay")
-        assert "root directory: inode" in changes(stepper, "PivotRoot")
+        turned = changes(stepper, "PivotRoot")
+        assert "root directory: inode" in turned
+        assert re.search("~ mount: /.+/proc → /proc  proc ", turned)
+        assert not re.search("[+] mount: /proc ", turned)
         assert "no_new_privs: 0 → 1" in changes(stepper, "SetNoNewPrivileges")
         assert "seccomp: off → filter" in changes(stepper, "InstallSeccomp")
 
@@ -130,6 +133,16 @@ def test_what_was_refused_can_be_made_later_when_its_condition_is_there(home: Pa
         assert stepper.next().error  # it stays the next one
         stepper.move("PivotRoot", before="SetUser")
         assert stepper.run().text == "done\n"
+
+
+def test_to_stops_before_its_goal_and_makes_nothing_after_it(home: Path) -> None:
+    with Stepper("busybox", "true") as stepper:
+        mask = stepper.skip("Mask")
+        assert stepper.to("Mask") is mask
+        assert [stage.state == DONE for stage in stepper.stages] == [stage.number < mask.number for stage in stepper.stages]
+        with pytest.raises(WrongState, match="Clone is done already"):
+            stepper.to("Clone")
+        assert stepper.upcoming is stepper.stages[mask.number]
 
 
 def test_moving_a_step_moves_its_effect(home: Path) -> None:
@@ -193,20 +206,6 @@ def test_a_process_that_is_killed_while_it_steps_leaves_nothing(home: Path, wher
     done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     until(lambda: not sandbox.ledger(), "all should be undone")
-
-
-@pytest.mark.parametrize("where", ["MakeCgroups", "MapIds", "PivotRoot"])
-def test_a_launcher_that_is_killed_ends_it_and_reset_begins_again(home: Path, where: str) -> None:
-    with Stepper("busybox", "echo new") as stepper:
-        stepper.to(where)
-        pid = stepper.pid
-        os.kill(launcher(), signal.SIGKILL)
-        with pytest.raises(LauncherLost):
-            stepper.next()
-        if pid:
-            until(lambda: not os.path.exists(f"/proc/{pid}"), "the child should end")
-        stepper.reset()
-        assert stepper.run().text == "new\n"
 
 
 def test_a_child_that_is_killed_is_told_and_reset_begins_again(home: Path) -> None:
@@ -297,10 +296,3 @@ def test_an_ordinary_user_steps_and_sees_what_each_step_changed(user_python: str
     assert name.endswith("→ mine")
     assert ids.startswith("~ uid_map: (empty) → 0→")
     assert left == []
-
-
-def test_stepping_asks_for_a_run_that_was_begun_for_it(home: Path) -> None:
-    box, _ = sandbox.launch("busybox", "sleep 60", name="whole")
-    with pytest.raises(WrongState, match="was not started to be stepped"):
-        client.ask(open_home(), {"do": "step", "name": "whole", "lane": "outside", "number": 0})
-    box.kill()

@@ -200,6 +200,7 @@ class Picture(anywidget.AnyWidget):
                 self._answered = time.monotonic()
                 self._prompt = self._prompt or cells.running
             return
+        self.send({"do": "taken", "number": message.get("number")})  # so it is no running cell that it waits for
         ticker.post(lambda: self._obey(message))
 
     def _obey(self, message: dict[str, Any]) -> None:

@@ -1,12 +1,13 @@
 """The step debugger's picture: the plan in two lanes, what each step changed, and the buttons that make them."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sandbox import InvalidOption, Stepper
+from sandbox import InvalidOption, SandboxError, Stepper
 
 from ..untrusted import Decoder, visible
 from .picture import Picture
-from .ticker import ticker
+from .ticker import Ticker, ticker
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,8 +30,8 @@ class StepperView(Picture):
     def __init__(self, stepper: Stepper) -> None:
         super().__init__(title=f"The start of {stepper.name}, step by step")
         self.stepper = stepper
-        self._output, self._decoder = "", Decoder()
-        self._hurry = 0  # the newest order to make several steps: an older one gives up
+        self._orders = Ticker()  # of its own: a step may not come back, and the other pictures must move on
+        self._resets = 0  # how many were asked for: an order that is older than the last of them is not done any more
         self._polling = self._behind = False
         stepper.followers.append(self._changed)
         self.data = self._state()
@@ -38,7 +39,8 @@ class StepperView(Picture):
     # --- what it shows -----------------------------------------------------------------------------------------------
 
     def text(self) -> str:
-        output = f"\noutput:\n{self._output}" if self._output else ""
+        written = Decoder()(self.stepper.output[1])
+        output = f"\noutput:\n{written}" if written else ""
         return f"{self.stepper}{output}" + (f"\n{self._end()}" if self._end() else "")
 
     def summary(self) -> str:
@@ -72,12 +74,15 @@ class StepperView(Picture):
 
     def _state(self) -> dict[str, Any]:
         upcoming = self.stepper.upcoming
+        self._read, tail = self.stepper.output  # so many bytes of it are shown, or wait to be
+        self._decoder, self._unsent, self._sent = Decoder(), "", self._read
         return {
             "stages": [_plain(stage) for stage in self.stepper.stages],
             "next": upcoming.number if upcoming else 0,
             "held": [visible(text) for text in self.stepper.held],
             "pid": self.stepper.pid,
-            "output": self._output,
+            "output": self._decoder(tail),
+            "written": self._read,
             "end": self._end(),
         }
 
@@ -89,33 +94,45 @@ class StepperView(Picture):
 
     # --- what it does ------------------------------------------------------------------------------------------------
 
+    def close(self) -> None:
+        with suppress(ValueError):  # it was closed before
+            self.stepper.followers.remove(self._changed)
+        super().close()
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        """One order after another; but a reset gives up the step that is waited for, and what was ordered before it."""
+        if message.get("do") == "reset":
+            self._resets += 1
+            self.stepper.kill()
+        obey, resets = super()._obey, self._resets
+        self._orders.post(lambda: obey({**message, "resets": resets}))
+
     def heard(self, message: dict[str, Any]) -> None:
+        try:
+            if message["resets"] == self._resets:
+                self._do(message)
+        except SandboxError:
+            if message["resets"] == self._resets:
+                raise
+
+    def _do(self, message: dict[str, Any]) -> None:
         stepper, number = self.stepper, message.get("stage")
-        self._hurry += 1
         match message:
             case {"do": "next"}:
                 stepper.next()
-            case {"do": "to", "stage": int()}:
-                self._go(number, self._hurry)
+            case {"do": "to", "stage": int(number)}:
+                stepper.to(number)
             case {"do": "run"}:
-                self._go(None, self._hurry)
+                while stepper.upcoming and stepper.next().error is None:
+                    pass
             case {"do": "skip", "stage": int(number)}:
                 stepper.skip(number)
             case {"do": "move", "stage": int(number), "before": int(before)}:
                 stepper.move(number, before)
             case {"do": "reset"}:
-                self._output, self._decoder = "", Decoder()
                 stepper.reset()
             case _:
                 raise InvalidOption(f"the step debugger does not know {str(message)[:80]!r}")
-
-    def _go(self, goal: int | None, order: int) -> None:
-        """Make one step, and have the next one made after whatever else waits to be done: others keep moving meanwhile."""
-        stage = self.stepper.upcoming
-        if order != self._hurry or stage is None or stage.number == goal:
-            return
-        if self.stepper.next().error is None:
-            ticker.post(lambda: self._go(goal, order))
 
     def _changed(self) -> None:
         """Something is different. It is shown once, however often it changes until then."""
@@ -128,21 +145,31 @@ class StepperView(Picture):
         self._behind = False
         self.data = self._state()
         self.refresh()
-        if self.stepper.pid and self.stepper.upcoming is None and not self._polling:
+        if self._runs() and not self._polling:
             self._polling = True
             ticker.every(GATHER, self._listen)
 
     def _listen(self) -> bool:
-        """Take what the program wrote, until it ends."""
-        pieces = self.stepper.poll()
-        text = "".join(self._decoder(data) for _, data in pieces)
-        self._output = (self._output + text)[-OUTPUT:]
-        more = self.stepper.result is None and self.stepper.upcoming is None
-        if not more:
+        """Show what the program wrote, until it ends; whoever asks for it, here or in a cell."""
+        self.stepper.poll()
+        if not self._runs():
             self._polling = False
-        if text or not more:
             self._changed()
-        return more
+            return False
+        written, tail = self.stepper.output
+        if new := written - self._read:
+            self._unsent = (self._unsent + self._decoder(tail[-new:]))[-OUTPUT:]
+            self._read = written
+            self.refresh()
+        if self._unsent and self.frame({"output": self._unsent, "from": self._sent, "to": written}):
+            self._unsent, self._sent = "", written
+        return not self.closed
+
+    def _runs(self) -> bool:
+        return self.stepper.result is None and self.stepper.upcoming is None
+
+    def catch_up(self) -> None:
+        self._follow()
 
 
 def _short(stage: "Stage") -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from ..errors import SandboxError
+from ..errors import SandboxError, WrongState
 from ..linux import files
 from ..step import Step
 
@@ -21,6 +21,15 @@ SPARE = ".spare"
 
 #: What `ps` calls a child until it becomes its program; its name is then that of the cradle.
 UNBORN = "sandbox-cradle"
+
+
+def refuse_half_made(entry: Entry | None) -> None:
+    """Raises WrongState: it is made step by step, and its program has not begun. Whoever steps is asked for all of it."""
+    if entry and entry.get("stepped") and not entry.get("running"):
+        raise WrongState(
+            f"the container {entry['name']!r} is not whole yet",
+            condition="it is being made step by step", cure="make the rest of its steps first, Exec is the last",
+        )  # fmt: skip
 
 
 class Ledger:

@@ -8,10 +8,11 @@ import signal
 import socket
 from typing import NoReturn
 
-from ..errors import AlreadyExists, InvalidOption, NotFound, WrongState
+from ..errors import AlreadyExists, InvalidOption, NotFound, SandboxError, WrongState
 from ..primitives import cgroups
 from .endings import ignores
 from .launcher import Handler, Launcher
+from .ledger import refuse_half_made
 from .protocol import Message
 from .runs import Run
 from .stepped import Stepped
@@ -76,12 +77,18 @@ def start(launcher: Launcher, message: Message, fds: list[int], client: socket.s
 
 
 def step(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> None:
-    """Make one step of a run that was started to be stepped. Answers "stepped" when it is made or refused."""
+    """Make one step of a run that was started to be stepped. Answers "stepped" when it is made or refused.
+
+    A step whose time it is not is refused like any other: it may be made later.
+    """
     run = find(launcher, message)
     if not isinstance(run, Stepped) or client not in run.waiting:
         raise WrongState(f"{run.name!r} was not started to be stepped by you", cure="sandbox.Stepper")
     was_born = run.born
-    run.step(message["lane"], message["number"], lambda answer: launcher.answer(client, answer))
+    try:
+        run.step(message["lane"], message["number"], lambda answer: launcher.answer(client, answer))
+    except SandboxError as error:
+        launcher.answer(client, {"event": "stepped", "row": None, "refused": error.to_json()})
     if run.born and not was_born:
         launcher.watch_child(run)
 
@@ -136,8 +143,10 @@ def stop(launcher: Launcher, message: Message, fds: list[int], client: socket.so
 
 
 def freeze(launcher: Launcher, message: Message, fds: list[int], client: socket.socket) -> Message:
-    """Let no process of the container go on."""
-    cgroups.freeze(find(launcher, message).cgroups)
+    """Let no process of the container go on. One that is being made must: whoever steps waits for it."""
+    run = find(launcher, message)
+    refuse_half_made(launcher.ledger.entry(run.name))
+    cgroups.freeze(run.cgroups)
     return {"event": "done"}
 
 

@@ -33,7 +33,7 @@ class Stepped(Run):
         self.world.streams = streams or self._own_streams()
         self.outside = [Step.from_json(step) for step in self.request["plan"]["outside"]]
         self.answer: Tell | None = None  # to whom the child's next word goes
-        ledger.intend(self.name, {**self._facts(), **stamp}, [])
+        ledger.intend(self.name, {**self._facts(), **stamp, "stepped": True}, [])
 
     def step(self, lane: str, number: int, answer: Tell) -> None:
         """Make this step of this lane. The answer, "stepped", has its row of the trace, and the refusal if it failed."""
@@ -86,7 +86,11 @@ class Stepped(Run):
             self._tell({"event": "stepped", "row": message["stepped"], **refused})
 
     def began(self) -> None:
-        """Its program runs: the last step was made."""
+        """Its program runs: the last step was made. Its own call could not be told by who made it: that one is no more."""
+        row = self.rows[-1]
+        args = self.request["plan"]["inside"][row[1]]["args"]
+        where = "" if "/" in args[0] else " in PATH"
+        row[5] = [["execve", f"{args[0]!r}{where}, {list(args)!r}, …", 0, row[2], row[3]]]
         self._tell({"event": "stepped", "row": self.rows[-1]})
 
     def _tell(self, message: protocol.Message) -> None:

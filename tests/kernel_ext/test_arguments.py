@@ -59,3 +59,19 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(line, message, cure):
         arguments.parse(line)
     assert message in caught.value.message
     assert cure in caught.value.cure
+
+
+@pytest.mark.parametrize(
+    ("line", "why", "cure"),
+    [
+        ("--without Mask", "chosen while one steps", 's.skip("Mask")'),
+        ("--bg", "waits for whoever steps", "no running cell"),
+        ("--in a", "is made already", ""),
+        ("--stdin x", "reads nothing", "into the script"),
+    ],
+)
+def test_the_step_debugger_says_why_an_option_is_not_for_it(line, why, cure):
+    with pytest.raises(InvalidOption, match="--step and") as caught:
+        arguments.parse(f"--step {line}")
+    assert why in caught.value.condition
+    assert cure in caught.value.cure

@@ -252,3 +252,12 @@ def test_two_streams_in_quick_turns_are_few_messages(kernel):
     assert ran.stream("stdout") == "a\n" * 2000
     assert ran.stream("stderr") == "b\n" * 2000
     assert len(ran.messages) < 1000
+
+
+def test_a_step_debugger_ends_with_another_run_of_its_cell_and_not_with_one_of_another_cell(kernel):
+    """This client tells no cell, as nbclient does not: what is asked for is the cell."""
+    for script, name in (("echo one", "a"), ("echo two", "b"), ("echo one", "again")):
+        kernel.run(f"%%container --step --out {name}\n{script}")
+        kernel.run(f"{name}.next(4)")
+    assert kernel.value("[a.pid > 0, b.pid > 0, again.pid > 0]") == "[False, True, True]"
+    kernel.run("b.reset(); again.reset()")

@@ -84,21 +84,25 @@ function begin(model, el, name) {
   const act = (message) =>
     new Promise((resolve) => {
       const number = `${page}-${(asked += 1)}`;
-      open.set(number, resolve);
+      open.set(number, { resolve, taken: false });
       model.send({ ...message, number });
       setTimeout(tell, PATIENCE);
     });
   const tell = () => {
     el.setAttribute("aria-busy", String(open.size > 0));
-    waits.textContent = open.size ? "queued: applies when the running cell ends" : "";
+    waits.textContent = !open.size ? "" : [...open.values()].every(({ taken }) => taken) ? "waiting …"
+      : "queued: applies when the running cell ends";
   };
   let draw = () => {};
   const heard = (message) => {
     if (message.do === "frame") {
       draw(message);
       model.send({ do: "seen" });
+    } else if (message.do === "taken" && open.has(message.number)) {
+      open.get(message.number).taken = true;
+      if (waits.textContent) tell();
     } else if (message.do === "done" && open.has(message.number)) {
-      open.get(message.number)(message.said);
+      open.get(message.number).resolve(message.said);
       open.delete(message.number);
       tell();
     }

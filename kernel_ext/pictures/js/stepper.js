@@ -5,7 +5,7 @@ const STATES = { done: "done", failed: "refused", skipped: "left out", pending: 
 const KEYS = "n next · Enter run to here · s skip · Alt+↑ Alt+↓ move · r run all · 0 reset · ↑ ↓ look at another step";
 
 function render({ model, el }) {
-  const { bar, body, say, act, follow, ends } = begin(model, el, "stepper");
+  const { bar, body, say, act, follow, frames, ends } = begin(model, el, "stepper");
   let selected = 0; // the number of the step that is looked at; 0: the last that was made
   const data = () => model.get("data");
   const chosen = () => {
@@ -19,7 +19,7 @@ function render({ model, el }) {
   const neighbour = (stage, way) => data().stages[data().stages.findIndex(({ number }) => number === stage.number) + way];
   const ways = {
     next: () => ((selected = 0), act({ do: "next" })),
-    to: () => act({ do: "to", stage: chosen().number }),
+    to: () => ["pending", "failed"].includes(chosen().state) && act({ do: "to", stage: chosen().number }),
     skip: () => act({ do: "skip", stage: selected ? chosen().number : data().next }),
     up: () => neighbour(chosen(), -1) && act({ do: "move", stage: chosen().number, before: neighbour(chosen(), -1).number }),
     down: () => neighbour(chosen(), 2) && act({ do: "move", stage: chosen().number, before: neighbour(chosen(), 2).number }),
@@ -64,12 +64,13 @@ function render({ model, el }) {
     draw();
   };
 
-  const row = (stage, shown) => {
+  const row = (stage, shown, place) => {
     const { number, lane, name, state, about } = stage;
     const next = number === data().next;
     return h(
       "div",
       {
+        style: `grid-row: ${place + 2}`, title: stage.text, // one row a step, below the heads: what is higher comes first
         id: `${lanes.id}-${number}`, role: "option", "aria-selected": String(stage === shown), onclick: () => (look(stage), lanes.focus()),
         className: `sandbox-step sandbox-${lane} sandbox-is-${state}${next ? " sandbox-next" : ""}`,
         "aria-label": `${number}, ${lane}: ${stage.text}: ${next ? "next" : STATES[state]}`,
@@ -105,14 +106,25 @@ function render({ model, el }) {
     ];
   };
 
+  let written = "", at = 0; // the end of what the program wrote, and up to which of its bytes
+  const write = () => {
+    output.hidden = !written && !data().end;
+    output.textContent = written + (data().end ? `[${data().end}]` : "");
+  };
+  frames((frame) => {
+    written = (written + (frame.from === at ? "" : "…\n") + frame.output).slice(-20000); // …: some of it this page was not told
+    at = frame.to;
+    write();
+  });
+
   let spoken = "";
   const draw = () => {
-    const { stages, held, output: text, end, next, pid } = data();
+    const { stages, held, end, next, pid } = data();
     const shown = chosen();
     lanes.replaceChildren(
       h("div", { className: "sandbox-head sandbox-outside", "aria-hidden": "true" }, "outside: the launcher, on the host"),
       h("div", { className: "sandbox-head sandbox-inside", "aria-hidden": "true" }, `inside: the new process${pid ? `, pid ${pid}` : ""}`),
-      ...stages.map((stage) => row(stage, shown)),
+      ...stages.map((stage, place) => row(stage, shown, place)),
     );
     lanes.setAttribute("aria-activedescendant", `${lanes.id}-${shown.number}`);
     detail.replaceChildren(...described(shown).filter(Boolean));
@@ -121,11 +133,9 @@ function render({ model, el }) {
       h("ul", {}, held.map((line) => h("li", {}, line))),
     );
     ledger.classList.toggle("sandbox-empty", !held.length);
-    output.hidden = !text && !end;
-    output.textContent = text + (end ? `[${end}]` : "");
     for (const each of buttons) {
       const way = each.dataset.way;
-      const over = way === "reset" ? false : !next || (["up", "down"].includes(way) && shown.state === "done");
+      const over = way === "reset" ? false : !next || (shown.state === "done" && ["to", "up", "down"].includes(way)) || (shown.state === "skipped" && way === "to");
       each.disabled = over;
     }
     const row_ = lanes.querySelector("[aria-selected=true]");
@@ -135,7 +145,11 @@ function render({ model, el }) {
     if (news !== spoken) say((spoken = news));
   };
   lanes.id = `sandbox-${crypto.getRandomValues(new Uint32Array(1))[0]}`;
-  follow("data", draw);
+  follow("data", () => {
+    ({ output: written, written: at } = data());
+    write();
+    draw();
+  });
   return ending(ends);
 }
 

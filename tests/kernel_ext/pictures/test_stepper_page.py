@@ -12,11 +12,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.needs_userns]
 
 CELLS = (
     "%load_ext kernel_ext\nimport sandbox, time",
-    "%%container busybox --hostname box --step --out s\nhostname",
+    "%%container busybox --hostname box --step --out s\nhostname; sleep 0.5; echo second",
     "s.to('PivotRoot')",
     "s.reset()\nassert sandbox.ledger() == []",
+    "import os, signal\ns.to('PivotRoot')\nos.kill(s.pid, signal.SIGSTOP)",
 )
-SETUP, STEP, TO, RESET = range(4)
+SETUP, STEP, TO, RESET, STOP = range(5)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,39 @@ def test_the_keyboard_reaches_everything_and_jupyterlab_hears_nothing_of_it(book
     keyboard.press("0")
     until(lambda: marked(picture, "done") == 0, "0 should undo all")
     assert book.cells == cells
+
+
+def test_to_run_to_a_step_that_is_done_does_nothing(book: Lab, picture: Any) -> None:
+    keyboard = book.page.keyboard
+    picture.locator("[role=listbox]").focus()
+    for made in range(1, 5):
+        keyboard.press("n")
+        until(lambda made=made: marked(picture, "done") == made, "n should make a step")
+    rows = picture.locator(".sandbox-step").evaluate_all("steps => steps.map(step => step.offsetTop)")
+    assert rows == sorted(set(rows))  # each has a row of its own
+    mounts = picture.locator(".sandbox-step", has_text="MountFilesystem")
+    book.page.set_viewport_size({"width": 800, "height": 800})  # narrow: names are cut, and each still shows where it mounts
+    assert all("/" in title for title in mounts.evaluate_all("steps => steps.map(step => step.title)"))
+    assert min(mounts.locator(".sandbox-about").evaluate_all("about => about.map(each => each.clientWidth)")) > 0
+    book.page.set_viewport_size({"width": 1100, "height": 900})
+    keyboard.press("ArrowUp")
+    assert picture.get_by_role("button", name="run to here").is_disabled()
+    keyboard.press("Enter")
+    keyboard.press("n")
+    until(lambda: marked(picture, "done") >= 5, "n should make one more step")
+    assert marked(picture, "done") == 5
+
+
+def test_output_comes_in_pieces_and_what_waits_is_said_as_it_is(book: Lab, picture: Any) -> None:
+    picture.get_by_role("button", name="reset").click()
+    book.run(STOP)
+    picture.get_by_role("button", name="▸ next").click()
+    until(lambda: picture.locator(".sandbox-waits").inner_text() == "waiting …", "no cell runs, and so none is spoken of")
+    picture.get_by_role("button", name="reset").click()
+    until(lambda: marked(picture, "done") == 0 and not picture.locator(".sandbox-waits").inner_text(), "a reset should help")
+    picture.get_by_role("button", name="run all").click()
+    until(lambda: "box\nsecond\n" in picture.locator(".sandbox-output").inner_text(), "all output should be shown")
+    until(lambda: "exit code 0" in picture.locator(".sandbox-output").inner_text(), "the program should end")
 
 
 def test_what_a_cell_does_is_shown_and_run_all_shows_the_output(book: Lab, picture: Any) -> None:
