@@ -14,10 +14,12 @@ from ..card import mistake
 from ..untrusted import visible
 
 Task = Callable[[], object]
+#: Seconds without a task after which the thread ends: each step debugger has one.
+IDLE = 30.0
 
 
 class Ticker:
-    """Does tasks one after another, each at its time. The thread begins with the first task, and is a daemon."""
+    """Does tasks one after another, each at its time. Its thread, a daemon, begins with a task and ends where there is none."""
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int, Task]] = []
@@ -58,7 +60,9 @@ class Ticker:
         while True:
             with self._news:
                 while not self._due or self._due[0][0] > time.monotonic():
-                    self._news.wait(self._due[0][0] - time.monotonic() if self._due else None)
+                    if not self._news.wait(self._due[0][0] - time.monotonic() if self._due else IDLE) and not self._due:
+                        self._thread = None  # the next task begins another one
+                        return
                 task = heapq.heappop(self._due)[2]
             try:
                 task()

@@ -57,8 +57,8 @@ def frames(sent: list[Any]) -> list[Any]:
 
 def answer(view: CgroupsView, sent: list[Any], **message: object) -> Any:
     """As a page asks, and what it hears."""
-    view._heard(view, {**message, "number": len(sent)}, [])
     number = len(sent)
+    view._heard(view, {**message, "number": number}, [])
     return until(lambda: next((m for m in sent if m["do"] == "done" and m["number"] == number), None), f"answer to {message}")
 
 
