@@ -19,7 +19,7 @@ IDLE = 30.0
 
 
 class Ticker:
-    """Does tasks one after another, each at its time. Its thread, a daemon, begins with a task and ends where there is none."""
+    """Does tasks one after another, each at its time. Its thread, a daemon, begins with a task and ends without."""
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int, Task]] = []
