@@ -28,6 +28,7 @@ class World:
     def __init__(self) -> None:
         self.pid = -1  # outside: the child as the launcher sees it; 0 in the child itself
         self.pidfd = -1
+        self.shelf = ""  # outside: what tells this shelf from others
         self.id_base = 0  # outside: the first host id of the claimed range
         self.held: dict[str, int] = {}  # outside: descriptors that must outlive the launcher (locks)
         self.streams: tuple[int, ...] = ()  # outside: what becomes the child's standard streams

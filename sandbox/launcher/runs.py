@@ -66,7 +66,7 @@ class Run:
     ) -> None:
         """Apply the outside lane. What goes wrong is kept in `failure`."""
         observe = bool(self.request.get("calls"))
-        self.world.streams = streams or self._own_streams()
+        self.world.streams, self.world.shelf = streams or self._own_streams(), ledger.path
         outside = [Step.from_json(step) for step in self.request["plan"]["outside"]]
         step = outside[0]
         try:

@@ -30,7 +30,7 @@ class Stepped(Run):
         """Note that there is one, and wait for the first word."""
         self.ledger, self.nursery, self.hold = ledger, nursery, hold
         self.leash, self.theirs = protocol.wires()
-        self.world.streams = streams or self._own_streams()
+        self.world.streams, self.world.shelf = streams or self._own_streams(), ledger.path
         self.outside = [Step.from_json(step) for step in self.request["plan"]["outside"]]
         self.answer: Tell | None = None  # to whom the child's next word goes
         ledger.intend(self.name, {**self._facts(), **stamp, "stepped": True}, [])

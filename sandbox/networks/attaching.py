@@ -126,10 +126,9 @@ def _check(net: Net, wanted: Network) -> None:
     """Refuse what can't be: ports that lead into a network without a way in, and a subnet that is somebody else's by now."""
     if wanted.publish and net.internal:
         raise InvalidOption(f"publish: the network {net.name!r} is internal", cure="publish on another network")
-    if os.path.exists(f"/proc/sys/net/ipv4/conf/{net.bridge}"):
-        return  # it is up, and so the subnet is ours
     for subnet in map(Subnet.of, net.subnets):
-        if why := clash(subnet, in_use()):
+        # Where the bridge is up, the subnet is ours; looked for last, since another container may be bringing it up right now.
+        if (why := clash(subnet, in_use())) and not os.path.exists(f"/proc/sys/net/ipv4/conf/{net.bridge}"):
             raise NotPossibleHere(
                 f"the network {net.name!r} can't be used now", condition=f"it has {subnet}, and {why}",
                 cure=f"make it anew, without its containers: sandbox network rm {net.name}",

@@ -59,6 +59,12 @@ def test_the_same_name_gets_the_same_range_again(locks: Path) -> None:
     assert ClaimIds("box").choose(World()) == ClaimIds("box").choose(World())
 
 
+def test_the_same_name_on_another_shelf_gets_another_range(locks: Path) -> None:
+    here, there = World(), World()
+    here.shelf, there.shelf = "/run/container-sandbox/a/ledger", "/run/container-sandbox/b/ledger"
+    assert ClaimIds("box").choose(here) != ClaimIds("box").choose(there)
+
+
 def test_a_lock_of_somebody_else_such_as_systemd_nspawn_is_respected(locks: Path) -> None:
     wanted = ClaimIds("box").choose(World()).base
     locks.mkdir()
