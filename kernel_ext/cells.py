@@ -11,6 +11,7 @@ from sandbox import SandboxError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
+
 #: Seconds that the end of a cell may wait for still pictures. Those that are not ready then come later.
 PATIENCE = 3.0
 

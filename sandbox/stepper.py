@@ -90,10 +90,8 @@ class Stepper:
         self.stages = order(Plan.from_json(self._message["plan"]))
         self._facts: Facts = {}
         self.result, self._kept = None, Kept()
-        self.output = (
-            0,
-            b"",
-        )  # how many bytes its program has written so far, and the last of them, both streams as they came
+        # How many bytes its program has written so far, and the last of them, both streams as they came.
+        self.output = (0, b"")
 
     # --- what there is -----------------------------------------------------------------------------------------------
 

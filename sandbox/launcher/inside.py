@@ -12,8 +12,8 @@ import time
 from typing import Any, NoReturn
 
 from ..errors import KernelRefused, SandboxError
-from ..linux import constants as c
 from ..linux import files, syscalls
+from ..primitives import capabilities
 from ..primitives.barrier import WaitForGo
 from ..primitives.namespaces import read as read_namespaces
 from ..step import Step, World
@@ -117,7 +117,7 @@ def run(
 def _why_not_permitted() -> tuple[str, str]:
     """What may stand behind EPERM, whatever the call. capabilities(7), seccomp(2)."""
     status = files.status()
-    if not int(status.get("CapEff", "0"), 16) >> c.CAPABILITIES.index("CAP_SYS_ADMIN") & 1:
+    if "CAP_SYS_ADMIN" not in capabilities.names(int(status.get("CapEff", "0"), 16)):
         return (
             f"CAP_SYS_ADMIN is not effective (CapEff: {status.get('CapEff')})",
             "SetCapabilities comes later; or see `sandbox doctor`",

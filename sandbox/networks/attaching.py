@@ -126,9 +126,11 @@ def _check(net: Net, wanted: Network) -> None:
     """Refuse what can't be: ports that lead into a network without a way in, and a subnet that is somebody else's by now."""
     if wanted.publish and net.internal:
         raise InvalidOption(f"publish: the network {net.name!r} is internal", cure="publish on another network")
+    up = f"/proc/sys/net/ipv4/conf/{net.bridge}"
+    if os.path.exists(up):
+        return  # so the subnet is ours, and nobody has to ask for all addresses and routes
     for subnet in map(Subnet.of, net.subnets):
-        # Where the bridge is up, the subnet is ours; looked for last, since another container may be bringing it up right now.
-        if (why := clash(subnet, in_use())) and not os.path.exists(f"/proc/sys/net/ipv4/conf/{net.bridge}"):
+        if (why := clash(subnet, in_use())) and not os.path.exists(up):  # another container may have brought it up meanwhile
             raise NotPossibleHere(
                 f"the network {net.name!r} can't be used now", condition=f"it has {subnet}, and {why}",
                 cure=f"make it anew, without its containers: sandbox network rm {net.name}",
